@@ -1,0 +1,192 @@
+#include "probes.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os.h"
+
+/* --- reading memory ---------------------------------------------------------------- */
+
+/* What a thread takes at a time, and the words of a cache line. */
+#define PART_BYTES ((size_t)4 << 20)
+#define LINE_WORDS 8u
+#define MOST_STREAMS 4
+/* Far enough ahead to cover the latency of memory, little enough to stay in the
+ * first-level cache. */
+#define PREFETCH_BYTES 2048
+#define READ_LOOPS 6
+#define DEFAULT_BYTES ((uint64_t)1 << 30)
+#define LEAST_BYTES ((uint64_t)64 << 20)
+
+typedef struct read_job {
+  uint64_t *words;
+  uint64_t *sums; /* one per worker, a line apart */
+  int streams;
+} read_job;
+
+/* Each word is 1, so that a sum says how many were read. */
+static void write_parts(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  const read_job *job = arg;
+  const size_t words = PART_BYTES / sizeof *job->words;
+  for (size_t i = begin * words; i < end * words; i++) job->words[i] = 1;
+}
+
+/* Adds up a part by whole cache lines, in `streams` places of it at once. The
+ * loops over lines' words and streams are constant where this is inlined, and
+ * become vector additions. */
+static inline uint64_t sum_part(const uint64_t *part, size_t streams) {
+  const size_t words = PART_BYTES / sizeof *part / streams;
+  uint64_t sums[LINE_WORDS] = {0}, total = 0;
+  for (size_t i = 0; i < words; i += LINE_WORDS)
+    for (size_t s = 0; s < streams; s++) {
+      const uint64_t *line = part + s * words + i;
+      if (streams > 1) __builtin_prefetch((const char *)line + PREFETCH_BYTES);
+      for (size_t j = 0; j < LINE_WORDS; j++) sums[j] += line[j];
+    }
+  for (size_t j = 0; j < LINE_WORDS; j++) total += sums[j];
+  return total;
+}
+
+static void read_parts(void *arg, size_t begin, size_t end, unsigned worker) {
+  const read_job *job = arg;
+  for (size_t i = begin; i < end; i++) {
+    const uint64_t *part = job->words + i * (PART_BYTES / sizeof *part);
+    job->sums[worker * LINE_WORDS] +=
+        job->streams == 1 ? sum_part(part, 1) : sum_part(part, MOST_STREAMS);
+  }
+}
+
+/* Seconds of one loop over the buffer; *sum: of all words. */
+static double read_once(gust_pool *pool, read_job *job, size_t parts, uint64_t *sum) {
+  unsigned threads = gust_pool_threads(pool);
+  memset(job->sums, 0, threads * LINE_WORDS * sizeof *job->sums);
+  uint64_t begun = os_now_ns();
+  gust_pool_run(pool, read_parts, job, parts, 1);
+  uint64_t ended = os_now_ns();
+  *sum = 0;
+  for (unsigned i = 0; i < threads; i++) *sum += job->sums[i * LINE_WORDS];
+  return (double)(ended > begun ? ended - begun : 1) * 1e-9;
+}
+
+static gust_status read_loops(double *rate, gust_pool *pool, read_job *job, size_t parts,
+                              gust_error *err) {
+  const uint64_t words = (uint64_t)parts * (PART_BYTES / sizeof *job->words);
+  *rate = 0;
+  gust_pool_run(pool, write_parts, job, parts, 1);
+  for (int i = 0; i < 2 * READ_LOOPS; i++) {
+    uint64_t sum;
+    job->streams = i % 2 ? MOST_STREAMS : 1;
+    double seconds = read_once(pool, job, parts, &sum);
+    if (sum != words)
+      return gust_fail(err, GUST_E_MEMORY,
+                       "bandwidth probe: expected a sum of %llu, read %llu; the memory is faulty",
+                       (unsigned long long)words, (unsigned long long)sum);
+    double found = (double)words * sizeof *job->words / seconds;
+    if (found > *rate) *rate = found;
+  }
+  return GUST_OK;
+}
+
+static uint64_t default_bytes(void) {
+  uint64_t quarter = os_available_memory() / 4;
+  if (quarter >= DEFAULT_BYTES) return DEFAULT_BYTES;
+  return quarter > LEAST_BYTES ? quarter : LEAST_BYTES;
+}
+
+gust_status probe_read_bandwidth(double *bytes_per_second, gust_pool *pool, size_t bytes,
+                                 gust_error *err) {
+  if (bytes == 0) bytes = (size_t)default_bytes();
+  size_t parts = bytes / PART_BYTES + (bytes % PART_BYTES != 0);
+  size_t sum_bytes = gust_pool_threads(pool) * LINE_WORDS * sizeof(uint64_t);
+  if (parts > SIZE_MAX / PART_BYTES) return gust_fail_memory(err, "the bandwidth probe", bytes);
+  read_job job = {.words = os_reserve(parts * PART_BYTES), .sums = malloc(sum_bytes)};
+  gust_status status;
+  if (!job.words || !job.sums || !os_commit(job.words, 0, parts * PART_BYTES))
+    status = gust_fail_memory(err, "the bandwidth probe", bytes);
+  else
+    status = read_loops(bytes_per_second, pool, &job, parts, err);
+  if (job.words) os_release(job.words, parts * PART_BYTES);
+  free(job.sums);
+  return status;
+}
+
+/* --- multiplying integers -------------------------------------------------------------- */
+
+typedef void multiply_fn(void);
+
+typedef struct multiply_probe {
+  const char *level;
+  multiply_fn *run;
+  double multiply_adds; /* of one run */
+} multiply_probe;
+
+#define MULTIPLY_ROUNDS 50000u
+#define MULTIPLY_RUNS_PER_THREAD 16u
+#define MULTIPLY_LOOPS 8
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+
+/* Independent sums: more than the longest chain's latency times its rate. The
+ * empty asm makes the operand a new unknown each time, so that no product is
+ * computed once for all. */
+#define AVX2_SUMS 10
+#define AVX512_SUMS 16
+
+__attribute__((target("avx2"))) static void multiply_avx2(void) {
+  __m256i sums[AVX2_SUMS], weights = _mm256_set1_epi8(57), values = _mm256_set1_epi8(-127);
+  const __m256i ones = _mm256_set1_epi16(1);
+  for (int i = 0; i < AVX2_SUMS; i++) sums[i] = _mm256_setzero_si256();
+  for (unsigned r = 0; r < MULTIPLY_ROUNDS; r++)
+    for (int i = 0; i < AVX2_SUMS; i++) {
+      __asm__ volatile("" : "+x"(values));
+      sums[i] =
+          _mm256_add_epi32(sums[i], _mm256_madd_epi16(_mm256_maddubs_epi16(weights, values), ones));
+    }
+  for (int i = 0; i < AVX2_SUMS; i++) __asm__ volatile("" ::"x"(sums[i]));
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static void multiply_avx512(void) {
+  __m512i sums[AVX512_SUMS], weights = _mm512_set1_epi8(57), values = _mm512_set1_epi8(-127);
+  for (int i = 0; i < AVX512_SUMS; i++) sums[i] = _mm512_setzero_si512();
+  for (unsigned r = 0; r < MULTIPLY_ROUNDS; r++)
+    for (int i = 0; i < AVX512_SUMS; i++) {
+      __asm__ volatile("" : "+v"(values));
+      sums[i] = _mm512_dpbusd_epi32(sums[i], weights, values);
+    }
+  for (int i = 0; i < AVX512_SUMS; i++) __asm__ volatile("" ::"v"(sums[i]));
+}
+
+static const multiply_probe multiply_probes[] = {
+    {"avx2", multiply_avx2, 32.0 * AVX2_SUMS *MULTIPLY_ROUNDS},
+    {"avx512", multiply_avx512, 64.0 * AVX512_SUMS *MULTIPLY_ROUNDS},
+    {NULL, NULL, 0},
+};
+#else
+static const multiply_probe multiply_probes[] = {{NULL, NULL, 0}};
+#endif
+
+static void run_multiply(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  const multiply_probe *probe = arg;
+  for (size_t i = begin; i < end; i++) probe->run();
+}
+
+double probe_multiply_adds(gust_pool *pool, const char *level) {
+  const multiply_probe *found = multiply_probes;
+  while (found->level && strcmp(found->level, level) != 0) found++;
+  if (!found->level) return 0;
+  multiply_probe probe = *found;
+  size_t runs = (size_t)gust_pool_threads(pool) * MULTIPLY_RUNS_PER_THREAD;
+  double best = 0;
+  for (int i = 0; i < MULTIPLY_LOOPS; i++) {
+    uint64_t begun = os_now_ns();
+    gust_pool_run(pool, run_multiply, &probe, runs, 1);
+    double seconds = (double)(os_now_ns() - begun) * 1e-9;
+    double rate = seconds > 0 ? (double)runs * probe.multiply_adds / seconds : 0;
+    if (rate > best) best = rate;
+  }
+  return best;
+}

@@ -1,0 +1,80 @@
+/* Which levels this processor runs, and the table of their kernels. */
+#include <string.h>
+
+#include "kernels.h"
+#include "levels.h"
+
+#if defined(GUST_HAVE_AVX2) || defined(GUST_HAVE_AVX512)
+#include <cpuid.h>
+
+/* The operating system must save the registers too, or they change under us:
+ * XCR0 says which it does. */
+static uint64_t saved_registers(void) {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+  __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+  return (uint64_t)d << 32 | a;
+}
+
+#define ALL_OF(bits, mask) (((bits) & (mask)) == (mask))
+
+static bool has_avx2(void) {
+  unsigned a, b, c, d, b7, c7;
+  if (!ALL_OF(saved_registers(), 0x6u)) return false; /* XMM, YMM */
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !ALL_OF(c, (unsigned)(bit_AVX | bit_FMA | bit_F16C)))
+    return false;
+  return __get_cpuid_count(7, 0, &a, &b7, &c7, &d) && ALL_OF(b7, (unsigned)bit_AVX2);
+}
+
+static bool has_avx512(void) {
+  unsigned a, b, c, d;
+  if (!has_avx2() || !ALL_OF(saved_registers(), 0xe6u)) return false; /* + opmask, ZMM */
+  const unsigned foundation = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ALL_OF(b, foundation) &&
+         ALL_OF(c, (unsigned)bit_AVX512VNNI);
+}
+#endif
+
+static bool always(void) {
+  return true;
+}
+
+/* Ascending: a later level overwrites the entries of those before it. */
+static const struct {
+  const char *name;
+  bool (*available)(void);
+  void (*fill)(gust_kernels *kernels);
+} levels[] = {
+    {"c", always, gust_kernels_fill_c},
+#ifdef GUST_HAVE_AVX2
+    {"avx2", has_avx2, gust_kernels_fill_avx2},
+#endif
+#ifdef GUST_HAVE_AVX512
+    {"avx512", has_avx512, gust_kernels_fill_avx512},
+#endif
+};
+
+/* Levels of any build, so that a script may name one everywhere. */
+static const char *const known_levels[] = {"c",   "avx2", "avxvnni", "avx512",
+                                           "amx", "neon", "dotprod", "i8mm"};
+
+static int level_rank(const char *name) {
+  for (size_t i = 0; i < sizeof known_levels / sizeof *known_levels; i++)
+    if (strcmp(known_levels[i], name) == 0) return (int)i;
+  return -1;
+}
+
+bool gust_kernels_select(gust_kernels *kernels, const char *cap) {
+  int highest = cap ? level_rank(cap) : (int)(sizeof known_levels / sizeof *known_levels);
+  if (highest < 0) return false;
+  memset(kernels, 0, sizeof *kernels);
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+    if (level_rank(levels[i].name) <= highest && levels[i].available()) levels[i].fill(kernels);
+  return true;
+}
+
+const char *gust_kernels_level(size_t index) {
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+    if (levels[i].available() && index-- == 0) return levels[i].name;
+  return NULL;
+}

@@ -1,0 +1,143 @@
+/* The kernels: every loop that a token's cost is made of, one C reference of
+ * each and one faster version per instruction-set level, all with the same
+ * bits (docs/NUMERICS.md). A table of pointers is filled by
+ * gust_kernels_select; whoever computes holds its own copy, so there is no
+ * global state. Kernels never fail and never allocate.
+ *
+ * Alignment: weights, activations and tiles are 64-byte aligned; other float
+ * arrays need only their natural alignment. Lengths called "padded" are
+ * multiples of 128 and the padding holds zeros. Arrays never overlap unless
+ * said. */
+#ifndef GUST_KERNELS_H
+#define GUST_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "panel.h"
+
+/* Activations of `tokens` rows quantized in blocks of 32 along k: code * scale.
+ * Row t begins at codes + t * k_padded and at scales, sums + t * k_padded / 32. */
+typedef struct gust_activations {
+  int8_t *codes;  /* in [-127, 127] */
+  float *scales;  /* one per block */
+  int32_t *sums;  /* sum of a block's codes */
+  size_t k_padded;
+} gust_activations;
+
+/* dst[t * dst_stride + 16 p + r] = sum over k of weight(16 p + r, k) * x(t, k)
+ * for panels p in [0, panel_count) and tokens t in [0, tokens). `panels` points
+ * to the first panel; the next follows directly. */
+typedef void gust_matmul_quantized_fn(float *dst, size_t dst_stride, const uint8_t *panels,
+                                      size_t panel_count, const gust_activations *x,
+                                      size_t tokens);
+/* The same for bf16 and f32 weights; x is [tokens][k_padded] floats. */
+typedef void gust_matmul_dense_fn(float *dst, size_t dst_stride, const uint8_t *panels,
+                                  size_t panel_count, const float *x, size_t k_padded,
+                                  size_t tokens);
+
+/* --- attention ------------------------------------------------------------ */
+
+/* Positions attended to at a time: chunk c holds positions [64 c, 64 c + 64). */
+#define GUST_CHUNK 64u
+/* head_dim up to this. */
+#define GUST_MAX_HEAD_DIM 512u
+
+/* How keys and values are stored; the order of gust_kv in gust.h. */
+enum { GUST_KV_TILE_F16, GUST_KV_TILE_F32, GUST_KV_TILE_Q8, GUST_KV_TILES };
+
+/* One chunk of one key-value head is a key tile and a value tile:
+ *   f32, f16: key [head_dim][64], value [64][head_dim rounded up to 16]
+ *   q8: key: float scales [blocks][64], then int8 codes [head_dim][64];
+ *       value: float scales [64][blocks] rounded up to 64 bytes, then int8 codes
+ *       [64][head_dim rounded up to 16]; a block is 32 dimensions.
+ * Keys lie position-minor so that lanes of a score are positions; values lie
+ * dimension-minor so that lanes of a sum are dimensions. */
+size_t gust_key_tile_bytes(int kv_type, size_t head_dim);
+size_t gust_value_tile_bytes(int kv_type, size_t head_dim);
+
+/* A running softmax-weighted sum of one head: largest score, sum of weights,
+ * then at float 16 the weighted sum of values. */
+#define GUST_ATTENTION_SUM 16u
+static inline size_t gust_attention_state_floats(size_t head_dim) {
+  return GUST_ATTENTION_SUM + gust_round_up(head_dim, 16);
+}
+
+/* Stores one position's key and value (head_dim floats each) at `slot` in
+ * [0, 64) of a chunk. */
+typedef void gust_kv_store_fn(void *key_tile, void *value_tile, size_t slot, const float *key,
+                              const float *value, size_t head_dim);
+
+/* Attends from `heads` query heads (at most GUST_ATTEND_HEADS at q, q +
+ * head_dim, ...) that share one key-value head to slots [first, last) of a
+ * chunk: states[h] (each gust_attention_state_floats apart) is overwritten with
+ * the partial of this chunk. Scores are multiplied by `scale`. */
+#define GUST_ATTEND_HEADS 4u
+typedef void gust_attend_fn(float *states, const float *q, size_t heads, const void *key_tile,
+                            const void *value_tile, size_t first, size_t last, size_t head_dim,
+                            float scale);
+
+/* --- the table ---------------------------------------------------------------- */
+
+typedef struct gust_kernels {
+  const char *level;
+
+  gust_matmul_quantized_fn *matmul_q4, *matmul_q8;
+  gust_matmul_dense_fn *matmul_bf16, *matmul_f32;
+
+  /* Quantizes row `token`; x is k_padded floats. A block with an infinity
+   * counts as zeros, a NaN as -127. */
+  void (*quantize)(gust_activations *dst, size_t token, const float *x);
+
+  /* dst = x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019). n true
+   * elements; all three are zero-padded to a multiple of 16. dst may be x. */
+  void (*rmsnorm)(float *dst, const float *x, const float *weight, size_t n, float eps);
+
+  /* Rotates `heads` heads in place (Su et al. 2021, in Hugging Face's order:
+   * dimension i pairs with i + head_dim / 2); cos, sin: head_dim / 2 floats. */
+  void (*rope)(float *x, size_t heads, size_t head_dim, const float *cos, const float *sin);
+
+  /* gate = silu(gate) * up (Shazeer 2020); n a multiple of 16. */
+  void (*swiglu)(float *gate, const float *up, size_t n);
+
+  /* x += y; n a multiple of 16. */
+  void (*add)(float *x, const float *y, size_t n);
+
+  gust_kv_store_fn *kv_store[GUST_KV_TILES];
+  gust_attend_fn *attend[GUST_KV_TILES];
+  /* Merges the partial `next` of later positions into `state`. */
+  void (*attend_merge)(float *state, const float *next, size_t head_dim);
+  /* dst[0, head_dim) = weighted sum / sum of weights. */
+  void (*attend_finish)(float *dst, const float *state, size_t head_dim);
+
+  /* p[i] = exp((x[i] - max x) * scale); returns the sum of p. n >= 1. dst may
+   * be x. */
+  float (*softmax)(float *p, const float *x, size_t n, float scale);
+} gust_kernels;
+
+/* Fills the table with the fastest kernels this processor has, up to the level
+ * named `cap` (NULL: no cap). False when no such level is known; a known level
+ * the processor lacks counts as a cap. */
+bool gust_kernels_select(gust_kernels *kernels, const char *cap);
+
+/* Names of the levels this processor runs, slowest first; NULL past the end. */
+const char *gust_kernels_level(size_t index);
+
+/* --- what needs no level: exact tables of rotary embedding ---------------------- */
+
+/* frequencies[i] = 1 / theta^(2 i / head_dim), i < head_dim / 2, rounded as
+ * Hugging Face's float32 code does. */
+void gust_rope_frequencies(float *frequencies, size_t head_dim, double theta);
+/* cos, sin of float(position * frequencies[i]), correctly rounded but for
+ * about one in a million. */
+void gust_rope_table(float *cos, float *sin, const float *frequencies, size_t half,
+                     uint32_t position);
+
+/* Row `row` of a packed matrix as k_padded floats (embedding look-up). */
+void gust_panel_row_q4(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
+void gust_panel_row_q8(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
+void gust_panel_row_bf16(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
+void gust_panel_row_f32(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
+
+#endif

@@ -1,0 +1,60 @@
+/* What differs between operating systems: memory, files, processors, time.
+ * os_posix.c and os_win32.c implement it; nothing else in gust names a system.
+ * It lives beside the kernels because it, the pool and they are the leaf that
+ * src and quantize both stand on. Functions that fail return false or NULL and
+ * leave errno set (GetLastError is translated). */
+#ifndef GUST_OS_H
+#define GUST_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* --- memory --- */
+
+/* Reserves address space without memory behind it, aligned to 2 MiB. */
+void *os_reserve(size_t bytes);
+/* Makes [offset, offset + bytes) of a reservation usable, zero-filled when
+ * first touched; any offset and length. Idempotent. Asks for huge pages. */
+bool os_commit(void *base, size_t offset, size_t bytes);
+void os_release(void *base, size_t bytes);
+/* Memory a new process could use without swapping; 0 when unknown. */
+uint64_t os_available_memory(void);
+
+/* --- files --- */
+
+typedef struct os_map {
+  const uint8_t *data;
+  size_t bytes;
+} os_map;
+
+/* Maps a whole regular file for reading. An empty file maps to bytes 0. */
+bool os_map_file(os_map *map, const char *path);
+void os_unmap_file(os_map *map);
+/* The pages [offset, offset + bytes) will be read soon / not again. */
+void os_will_need(const os_map *map, size_t offset, size_t bytes);
+void os_dont_need(const os_map *map, size_t offset, size_t bytes);
+
+/* An open file read or written at offsets; -1: none. */
+typedef intptr_t os_file;
+os_file os_open_read(const char *path, uint64_t *bytes);
+/* Creates or truncates `path` for writing. */
+os_file os_open_write(const char *path);
+bool os_read_at(os_file file, void *data, size_t bytes, uint64_t offset); /* short: EIO */
+bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
+/* fsync, then close; false when either failed. */
+bool os_sync_close(os_file file);
+void os_close(os_file file);
+/* Renames over an existing target and syncs the folder. */
+bool os_rename(const char *from, const char *to);
+bool os_remove(const char *path);
+bool os_is_directory(const char *path);
+
+/* --- processors and time --- */
+
+/* Physical cores (one per set of SMT siblings) this process may run on; >= 1. */
+unsigned os_physical_cores(void);
+/* Monotonic nanoseconds. */
+uint64_t os_now_ns(void);
+
+#endif

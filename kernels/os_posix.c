@@ -1,0 +1,512 @@
+/* os.h on POSIX systems; what Linux and macOS know beyond POSIX is used where
+ * it helps and never needed. */
+#ifdef __APPLE__
+#define _DARWIN_C_SOURCE
+#else
+#define _GNU_SOURCE
+#endif
+#define _FILE_OFFSET_BITS 64
+
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
+#ifdef __APPLE__
+#include <mach/mach.h>
+#include <sys/sysctl.h>
+#endif
+#ifdef GUST_HAVE_HWLOC
+#include <hwloc.h>
+#endif
+
+#define HUGE_PAGE ((size_t)2 << 20)
+/* macOS refuses to read or write more than INT_MAX bytes at once. */
+#define IO_STEP ((size_t)1 << 30)
+
+#if !defined(MAP_ANONYMOUS) && defined(MAP_ANON)
+#define MAP_ANONYMOUS MAP_ANON
+#endif
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+/* --- memory --------------------------------------------------------------- */
+
+static size_t page_bytes(void) {
+  long bytes = sysconf(_SC_PAGESIZE);
+  return bytes > 0 ? (size_t)bytes : 4096;
+}
+
+/* `n` rounded up; 0 when that overflows. Multiples are powers of two. */
+static size_t round_up(size_t n, size_t multiple) {
+  return n > SIZE_MAX - (multiple - 1) ? 0 : (n + multiple - 1) & ~(multiple - 1);
+}
+
+/* Whole huge pages are reserved, so that the last one, too, can be one; the
+ * excess needed to align the address is given back at once. */
+void *os_reserve(size_t bytes) {
+  size_t size = round_up(bytes ? bytes : 1, HUGE_PAGE);
+  if (size == 0 || size > SIZE_MAX - HUGE_PAGE) {
+    errno = ENOMEM;
+    return NULL;
+  }
+  char *got =
+      mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (got == MAP_FAILED) return NULL;
+  size_t head = (HUGE_PAGE - ((uintptr_t)got & (HUGE_PAGE - 1))) & (HUGE_PAGE - 1);
+  if (head) munmap(got, head);
+  if (head < HUGE_PAGE) munmap(got + head + size, HUGE_PAGE - head);
+  return got + head;
+}
+
+bool os_commit(void *base, size_t offset, size_t bytes) {
+  if (bytes == 0) return true;
+  size_t page = page_bytes();
+  size_t end = bytes > SIZE_MAX - offset ? 0 : round_up(offset + bytes, page);
+  if (end == 0) {
+    errno = ENOMEM;
+    return false;
+  }
+  size_t begin = offset & ~(page - 1);
+  if (mprotect((char *)base + begin, end - begin, PROT_READ | PROT_WRITE) != 0) return false;
+#ifdef MADV_HUGEPAGE
+  /* Advice only, and for every huge page touched: it takes effect once all of
+   * such a page is committed, also when that happens piece by piece. */
+  size_t huge_begin = offset & ~(HUGE_PAGE - 1), huge_end = round_up(end, HUGE_PAGE);
+  if (huge_end) madvise((char *)base + huge_begin, huge_end - huge_begin, MADV_HUGEPAGE);
+#endif
+  return true;
+}
+
+void os_release(void *base, size_t bytes) {
+  if (base) munmap(base, round_up(bytes ? bytes : 1, HUGE_PAGE));
+}
+
+/* --- files ---------------------------------------------------------------- */
+
+/* Opens a regular file for reading. O_NONBLOCK: a FIFO must be refused, not
+ * waited for. */
+static int open_regular(const char *path, uint64_t *bytes) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) return -1;
+  struct stat st;
+  int error = 0;
+  if (fstat(fd, &st) != 0)
+    error = errno;
+  else if (S_ISDIR(st.st_mode))
+    error = EISDIR;
+  else if (!S_ISREG(st.st_mode))
+    error = ENOTSUP;
+  if (error) {
+    close(fd);
+    errno = error;
+    return -1;
+  }
+  *bytes = (uint64_t)st.st_size;
+  return fd;
+}
+
+bool os_map_file(os_map *map, const char *path) {
+  map->data = NULL;
+  map->bytes = 0;
+  uint64_t bytes;
+  int fd = open_regular(path, &bytes);
+  if (fd < 0) return false;
+  void *data = NULL;
+  int error = 0;
+  if (bytes > SIZE_MAX) {
+    error = EFBIG;
+  } else if (bytes > 0) {
+    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (data == MAP_FAILED) error = errno;
+  }
+  close(fd);
+  if (error) {
+    errno = error;
+    return false;
+  }
+  map->data = data;
+  map->bytes = (size_t)bytes;
+  return true;
+}
+
+void os_unmap_file(os_map *map) {
+  if (map->bytes) munmap((void *)(uintptr_t)map->data, map->bytes);
+  map->data = NULL;
+  map->bytes = 0;
+}
+
+/* madvise over the pages of the range that the map holds: all it touches
+ * (outwards), or those that lie in it wholly. Advice may fail. */
+static void advise(const os_map *map, size_t offset, size_t bytes, int advice, bool outwards) {
+  if (offset >= map->bytes) return;
+  if (bytes > map->bytes - offset) bytes = map->bytes - offset;
+  size_t page = page_bytes(), end = offset + bytes;
+  size_t begin = outwards ? offset & ~(page - 1) : round_up(offset, page);
+  if (!outwards && end < map->bytes) end &= ~(page - 1);
+  if (begin >= end) return;
+  int before = errno;
+  madvise((void *)((uintptr_t)map->data + begin), end - begin, advice);
+  errno = before;
+}
+
+void os_will_need(const os_map *map, size_t offset, size_t bytes) {
+  advise(map, offset, bytes, MADV_WILLNEED, true);
+}
+
+void os_dont_need(const os_map *map, size_t offset, size_t bytes) {
+  advise(map, offset, bytes, MADV_DONTNEED, false);
+}
+
+os_file os_open_read(const char *path, uint64_t *bytes) {
+  return open_regular(path, bytes);
+}
+
+os_file os_open_write(const char *path) {
+  return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+}
+
+/* Whether every offset up to the end of the range is one the system knows. */
+static bool in_file_range(size_t bytes, uint64_t offset) {
+  if (offset <= INT64_MAX && bytes <= INT64_MAX - offset) return true;
+  errno = EOVERFLOW;
+  return false;
+}
+
+bool os_read_at(os_file file, void *data, size_t bytes, uint64_t offset) {
+  if (!in_file_range(bytes, offset)) return false;
+  char *to = data;
+  while (bytes > 0) {
+    ssize_t n = pread((int)file, to, bytes < IO_STEP ? bytes : IO_STEP, (off_t)offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) errno = EIO;
+    if (n <= 0) return false;
+    to += n;
+    bytes -= (size_t)n;
+    offset += (uint64_t)n;
+  }
+  return true;
+}
+
+bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset) {
+  if (!in_file_range(bytes, offset)) return false;
+  const char *from = data;
+  while (bytes > 0) {
+    ssize_t n = pwrite((int)file, from, bytes < IO_STEP ? bytes : IO_STEP, (off_t)offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n == 0) errno = EIO;
+    if (n <= 0) return false;
+    from += n;
+    bytes -= (size_t)n;
+    offset += (uint64_t)n;
+  }
+  return true;
+}
+
+/* fsync of what has no disk behind it (a pipe, some network folders) is refused
+ * and is no failure. */
+static bool sync_fd(int fd) {
+  int result;
+  do result = fsync(fd);
+  while (result != 0 && errno == EINTR);
+  return result == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
+bool os_sync_close(os_file file) {
+  if (file < 0) {
+    errno = EBADF;
+    return false;
+  }
+  int error = sync_fd((int)file) ? 0 : errno;
+  /* After EINTR the descriptor is closed on Linux and must not be closed again. */
+  if (close((int)file) != 0 && errno != EINTR && !error) error = errno;
+  if (error) errno = error;
+  return !error;
+}
+
+void os_close(os_file file) {
+  if (file >= 0) close((int)file);
+}
+
+/* The folder `path` lies in, to be freed. */
+static char *folder_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  size_t bytes = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
+  char *folder = malloc(bytes + 1);
+  if (!folder) return NULL;
+  memcpy(folder, slash ? path : ".", bytes);
+  folder[bytes] = 0;
+  return folder;
+}
+
+bool os_rename(const char *from, const char *to) {
+  char *folder = folder_of(to);
+  if (!folder) return false;
+  bool done = rename(from, to) == 0;
+  if (done) {
+    /* A folder that may be written but not read cannot be synced. */
+    int fd = open(folder, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+      done = sync_fd(fd);
+      int error = errno;
+      close(fd);
+      if (!done) errno = error;
+    }
+  }
+  free(folder);
+  return done;
+}
+
+bool os_remove(const char *path) {
+  return unlink(path) == 0;
+}
+
+bool os_is_directory(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* --- what Linux tells about the machine and the container we are in --------- */
+
+#ifdef __linux__
+
+/* The first bytes of a small file as a string; false when there is none. */
+static bool read_text(const char *path, char *text, size_t capacity) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  size_t have = 0;
+  while (have < capacity - 1) {
+    ssize_t n = read(fd, text + have, capacity - 1 - have);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) break;
+    have += (size_t)n;
+  }
+  close(fd);
+  text[have] = 0;
+  return have > 0;
+}
+
+static bool read_in(const char *folder, const char *name, char *text, size_t capacity) {
+  char path[PATH_MAX];
+  int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+  return n > 0 && (size_t)n < sizeof path && read_text(path, text, capacity);
+}
+
+/* The number after `key` at the beginning of a line; 0 when there is none. */
+static uint64_t number_after(const char *text, const char *key) {
+  size_t bytes = strlen(key);
+  for (const char *line = text; line; line = strchr(line, '\n')) {
+    line += *line == '\n';
+    if (strncmp(line, key, bytes) == 0 && (line[bytes] == ' ' || line[bytes] == ':'))
+      return strtoull(line + bytes + 1, NULL, 10);
+  }
+  return 0;
+}
+
+/* What one control group leaves us of something; UINT64_MAX: it sets no limit. */
+typedef uint64_t group_limit_fn(const char *folder, bool v2);
+
+static uint64_t group_memory(const char *folder, bool v2) {
+  char text[64], stat[16384];
+  if (!read_in(folder, v2 ? "memory.max" : "memory.limit_in_bytes", text, sizeof text) ||
+      *text < '0' || *text > '9')
+    return UINT64_MAX;
+  uint64_t limit = strtoull(text, NULL, 10);
+  if (limit >= INT64_MAX / 2) return UINT64_MAX; /* the first version's way to say none */
+  if (!read_in(folder, v2 ? "memory.current" : "memory.usage_in_bytes", text, sizeof text))
+    return limit;
+  uint64_t used = strtoull(text, NULL, 10);
+  /* Cached file pages count as used but give way. */
+  if (read_in(folder, "memory.stat", stat, sizeof stat)) {
+    uint64_t cached = number_after(stat, v2 ? "inactive_file" : "total_inactive_file");
+    used -= cached < used ? cached : used;
+  }
+  return used < limit ? limit - used : 0;
+}
+
+static uint64_t group_cores(const char *folder, bool v2) {
+  char text[64];
+  long long quota = 0, period = 0;
+  if (v2) {
+    if (!read_in(folder, "cpu.max", text, sizeof text) ||
+        sscanf(text, "%lld %lld", &quota, &period) != 2)
+      return UINT64_MAX; /* "max 100000" */
+  } else {
+    if (!read_in(folder, "cpu.cfs_quota_us", text, sizeof text)) return UINT64_MAX;
+    quota = strtoll(text, NULL, 10);
+    if (!read_in(folder, "cpu.cfs_period_us", text, sizeof text)) return UINT64_MAX;
+    period = strtoll(text, NULL, 10);
+  }
+  if (quota <= 0 || period <= 0) return UINT64_MAX;
+  return (uint64_t)(quota / period + (quota % period != 0));
+}
+
+/* This process's group below the controller's mount, from /proc/self/cgroup:
+ * lines "4:memory:/path" of the first version, "0::/path" of the second. */
+static bool find_group(const char *controller, char *path, size_t capacity, bool *v2) {
+  char text[8192];
+  if (!read_text("/proc/self/cgroup", text, sizeof text)) return false;
+  bool found = false;
+  char *next = NULL;
+  for (char *line = strtok_r(text, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
+    char *names = strchr(line, ':'), *where = names ? strchr(names + 1, ':') : NULL;
+    if (!where) continue;
+    *where++ = 0;
+    names++;
+    bool unified = *names == 0, mine = false;
+    for (char *end = NULL, *name = strtok_r(names, ",", &end); name;
+         name = strtok_r(NULL, ",", &end))
+      mine = mine || strcmp(name, controller) == 0;
+    if (!mine && (!unified || found)) continue;
+    if (strlen(where) >= capacity) continue;
+    memcpy(path, where, strlen(where) + 1);
+    *v2 = unified;
+    found = true;
+    if (mine) break; /* with both versions mounted, the first one rules */
+  }
+  return found;
+}
+
+/* The least that the process's group and those around it leave. In a container
+ * the path may name groups that cannot be seen: they are passed over. */
+static uint64_t least_in_groups(const char *controller, group_limit_fn *limit) {
+  char group[PATH_MAX / 2], folder[PATH_MAX];
+  bool v2 = false;
+  if (!find_group(controller, group, sizeof group, &v2)) return UINT64_MAX;
+  int root =
+      snprintf(folder, sizeof folder, "/sys/fs/cgroup%s%s", v2 ? "" : "/", v2 ? "" : controller);
+  if (root <= 0) return UINT64_MAX;
+  strcat(folder, group);
+  uint64_t least = UINT64_MAX;
+  for (;;) {
+    uint64_t left = limit(folder, v2);
+    if (left < least) least = left;
+    if (strlen(folder) <= (size_t)root) return least;
+    *strrchr(folder, '/') = 0;
+  }
+}
+
+/* The lowest-numbered of the CPUs that share a core with `cpu`. */
+static unsigned first_sibling(unsigned cpu) {
+  char path[96], text[64];
+  snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%u/topology/thread_siblings_list", cpu);
+  if (!read_text(path, text, sizeof text) || *text < '0' || *text > '9') return cpu;
+  return (unsigned)strtoul(text, NULL, 10);
+}
+
+/* Cores this thread may run on; 0 when the system does not say. */
+static unsigned affinity_cores(void) {
+  unsigned cores = 0;
+  for (unsigned cpus = 1024; cpus <= 1u << 20; cpus *= 4) {
+    cpu_set_t *allowed = CPU_ALLOC(cpus), *counted = CPU_ALLOC(cpus);
+    size_t bytes = CPU_ALLOC_SIZE(cpus);
+    bool known = allowed && counted && sched_getaffinity(0, bytes, allowed) == 0;
+    bool larger = !known && errno == EINVAL; /* the kernel's set does not fit */
+    if (known) {
+      CPU_ZERO_S(bytes, counted);
+      for (unsigned cpu = 0; cpu < cpus; cpu++) {
+        if (!CPU_ISSET_S(cpu, bytes, allowed)) continue;
+        unsigned first = first_sibling(cpu);
+        if (first >= cpus) first = cpu;
+        CPU_SET_S(first, bytes, counted);
+      }
+      cores = (unsigned)CPU_COUNT_S(bytes, counted);
+    }
+    if (allowed) CPU_FREE(allowed);
+    if (counted) CPU_FREE(counted);
+    if (!larger) break;
+  }
+  return cores;
+}
+
+#endif
+
+/* --- processors and time ---------------------------------------------------- */
+
+#ifdef GUST_HAVE_HWLOC
+
+static unsigned hwloc_cores(void) {
+  hwloc_topology_t topology;
+  if (hwloc_topology_init(&topology) != 0) return 0;
+  /* Cores are all we ask for: looking at nothing else makes loading faster. */
+  hwloc_topology_set_all_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_NONE);
+  hwloc_topology_set_type_filter(topology, HWLOC_OBJ_CORE, HWLOC_TYPE_FILTER_KEEP_ALL);
+  unsigned cores = 0;
+  hwloc_bitmap_t mine = hwloc_bitmap_alloc();
+  if (mine && hwloc_topology_load(topology) == 0) {
+    if (hwloc_get_cpubind(topology, mine, HWLOC_CPUBIND_THREAD) != 0) hwloc_bitmap_fill(mine);
+    hwloc_obj_t core = NULL;
+    while ((core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != NULL)
+      cores += hwloc_bitmap_intersects(core->cpuset, mine) ? 1 : 0;
+  }
+  hwloc_bitmap_free(mine);
+  hwloc_topology_destroy(topology);
+  return cores;
+}
+
+#endif
+
+static unsigned machine_cores(void) {
+  unsigned cores = 0;
+#ifdef GUST_HAVE_HWLOC
+  cores = hwloc_cores();
+  if (cores) return cores;
+#endif
+#if defined(__linux__)
+  cores = affinity_cores();
+#elif defined(__APPLE__)
+  int count = 0;
+  size_t bytes = sizeof count;
+  if (sysctlbyname("hw.physicalcpu", &count, &bytes, NULL, 0) == 0 && count > 0)
+    cores = (unsigned)count;
+#endif
+  if (cores) return cores;
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? (unsigned)online : 1;
+}
+
+unsigned os_physical_cores(void) {
+  unsigned cores = machine_cores();
+#ifdef __linux__
+  uint64_t quota = least_in_groups("cpu", group_cores);
+  if (quota < cores) cores = (unsigned)quota;
+#endif
+  return cores;
+}
+
+uint64_t os_available_memory(void) {
+#if defined(__linux__)
+  char text[8192];
+  if (!read_text("/proc/meminfo", text, sizeof text)) return 0;
+  uint64_t available = number_after(text, "MemAvailable") * 1024;
+  uint64_t group = least_in_groups("memory", group_memory);
+  return group < available ? group : available;
+#elif defined(__APPLE__)
+  vm_statistics64_data_t vm;
+  mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
+  mach_port_t host = mach_host_self();
+  kern_return_t result = host_statistics64(host, HOST_VM_INFO64, (host_info64_t)&vm, &count);
+  mach_port_deallocate(mach_task_self(), host);
+  if (result != KERN_SUCCESS) return 0;
+  return ((uint64_t)vm.free_count + vm.inactive_count) * page_bytes();
+#else
+  return 0;
+#endif
+}
+
+uint64_t os_now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}

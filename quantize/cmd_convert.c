@@ -1,0 +1,181 @@
+/* gust convert: the command around the converter. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/human.h"
+#include "cli/interrupt.h"
+#include "cli/json_out.h"
+#include "cli/model_options.h"
+#include "cli/model_report.h"
+#include "cli/output_file.h"
+#include "cli/progress.h"
+#include "convert.h"
+
+typedef struct convert_values {
+  option_value output, type, threads, json, quiet;
+} convert_values;
+
+static const cli_option own_options[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "the file to write; default: the folder's name and -TYPE.gust, here",
+     .place = offsetof(convert_values, output)},
+    {.name = "type",
+     .kind = OPTION_CHOICE,
+     .argument = "q4|q8|bf16|f32",
+     .help = "type of the matrices; default q4",
+     .place = offsetof(convert_values, type)},
+    {.name = "threads",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .help = "threads to compute with; default: the physical cores",
+     .least = 1,
+     .most = 1024,
+     .place = offsetof(convert_values, threads)},
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .help = "print the result as JSON",
+     .place = offsetof(convert_values, json)},
+    {.name = NULL},
+};
+
+/* "models/demo/" and q4 give "demo-q4.gust"; NULL when the path ends in no name
+ * ("..", "/"). To be freed. */
+static char *default_target(const char *folder, const char *type) {
+  size_t end = strlen(folder);
+  while (end > 0 && folder[end - 1] == '/') end--;
+  size_t begin = end;
+  while (begin > 0 && folder[begin - 1] != '/') begin--;
+  size_t length = end - begin;
+  if (length == 0 || (length <= 2 && strspn(folder + begin, ".") >= length)) return NULL;
+  size_t bytes = length + strlen(type) + sizeof "-.gust";
+  char *target = malloc(bytes);
+  if (target) snprintf(target, bytes, "%.*s-%s.gust", (int)length, folder + begin, type);
+  return target;
+}
+
+/* --- the result -------------------------------------------------------------------- */
+
+static void print_table(const gust_convert_report *report, const char *target) {
+  printf("%-6s %8s %16s %12s %12s %12s\n", "type", "tensors", "parameters", "bytes", "bits/weight",
+         "rms error");
+  for (int type = 0; type < GUST_TYPE_COUNT; type++) {
+    const gust_convert_part *part = &report->parts[type];
+    char parameters[HUMAN_BYTES], bytes[HUMAN_BYTES];
+    if (part->tensors == 0) continue;
+    printf("%-6s %8llu %16s %12s %12.3f %12.6f\n", gust_type_name((gust_type)type),
+           (unsigned long long)part->tensors, human_count(parameters, part->parameters),
+           human_bytes(bytes, (double)part->bytes), part->bits_per_weight, part->rms_error);
+  }
+  char from[HUMAN_BYTES], to[HUMAN_BYTES], time[HUMAN_BYTES];
+  printf("%s: %s (%llu bytes) from %s of weights in %s, %.3f bits/weight\n", target,
+         human_bytes(to, (double)report->file_bytes), (unsigned long long)report->file_bytes,
+         human_bytes(from, (double)report->source_bytes), human_duration(time, report->seconds),
+         report->bits_per_weight);
+}
+
+static void print_parts(json_out *json, const gust_convert_report *report) {
+  json_out_open_array(json, "types", true);
+  for (int type = 0; type < GUST_TYPE_COUNT; type++) {
+    const gust_convert_part *part = &report->parts[type];
+    if (part->tensors == 0) continue;
+    json_out_open_object(json, NULL, false);
+    json_out_string(json, "type", gust_type_name((gust_type)type));
+    json_out_count(json, "tensors", part->tensors);
+    json_out_count(json, "parameters", part->parameters);
+    json_out_count(json, "bytes", part->bytes);
+    json_out_real(json, "bits_per_weight", part->bits_per_weight);
+    json_out_real(json, "rms_error", part->rms_error);
+    json_out_close(json);
+  }
+  json_out_close(json);
+}
+
+/* "tensors" is the same list as of `gust inspect`, so it is read from the file
+ * just written. */
+static gust_status print_json(const gust_convert_report *report, const char *target,
+                              gust_error *err) {
+  gust_model *model;
+  gust_status status = model_options_look(&model, target, err);
+  if (status != GUST_OK) return status;
+  json_out json = {.file = stdout};
+  json_out_open_object(&json, NULL, true);
+  json_out_string(&json, "file", target);
+  json_out_count(&json, "file_bytes", report->file_bytes);
+  json_out_real(&json, "bits_per_weight", report->bits_per_weight);
+  json_out_count(&json, "parameters", report->parameters);
+  json_out_count(&json, "source_bytes", report->source_bytes);
+  json_out_real(&json, "seconds", report->seconds);
+  print_parts(&json, report);
+  model_report_json_tensors(&json, model);
+  json_out_close(&json);
+  gust_model_close(model);
+  return GUST_OK;
+}
+
+/* --- the command ------------------------------------------------------------------- */
+
+static gust_status convert_folder(const convert_values *values, const char *folder, gust_type type,
+                                  const char *target, gust_error *err) {
+  if (output_file_is_special(target))
+    return command_error(err, GUST_E_ARGUMENT,
+                         "%s: expected a regular file or a new name, found a folder, device or "
+                         "pipe; give another name with -o",
+                         target);
+  progress_line progress;
+  gust_convert_options options = {
+      .type = type,
+      .threads = values->threads.given ? (unsigned)values->threads.count : 0,
+      .progress = progress_update,
+      .user = &progress};
+  gust_convert_report report;
+  progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);
+  gust_status status = gust_convert(folder, target, &options, &report, err);
+  progress_end(&progress);
+  if (status != GUST_OK) return status;
+  if (values->json.given) {
+    status = print_json(&report, target, err);
+  } else {
+    print_table(&report, target);
+  }
+  return status == GUST_OK ? command_flush(err) : status;
+}
+
+static int convert(const cli_command *command, int argc, char **argv) {
+  convert_values values = {0};
+  const char *operands[COMMAND_MAX_OPERANDS];
+  int code = options_parse(command, argc, argv, &values, operands);
+  if (code != OPTIONS_GO) return code;
+  gust_type type = GUST_TYPE_Q4;
+  if (values.type.given) gust_type_parse(values.type.text, &type); /* the table knows the names */
+  char *named = NULL;
+  const char *target = values.output.text;
+  if (!target) target = named = default_target(operands[0], gust_type_name(type));
+  if (!target)
+    return command_misuse(command, "'%s' gives the file no name; give one with -o FILE",
+                          operands[0]);
+  interrupt_install();
+  gust_error err = {0};
+  gust_status status = convert_folder(&values, operands[0], type, target, &err);
+  free(named);
+  return status == GUST_OK ? 0 : command_fail(command, &err);
+}
+
+const cli_command command_convert = {
+    .name = "convert",
+    .summary = "turn a Hugging Face checkpoint folder into one .gust file",
+    .synopsis = "SRC_DIR [-o FILE] [--type q4|q8|bf16|f32] [options]",
+    .description =
+        "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
+        "Llama-shaped checkpoint and writes them as one file, which appears under its name when it "
+        "is "
+        "complete. Ends with a table of what became of the weights; rms error is relative to them.",
+    .operands = {"SRC_DIR"},
+    .groups = {{"Options", own_options, 0},
+               {"Messages", quiet_options, offsetof(convert_values, quiet)}},
+    .run = convert,
+};

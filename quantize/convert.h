@@ -1,0 +1,55 @@
+/* gust convert: a Hugging Face checkpoint folder becomes one .gust file. */
+#ifndef GUST_CONVERT_H
+#define GUST_CONVERT_H
+
+#include "format.h"
+
+typedef struct gust_convert_options {
+  gust_type type;             /* of the matrices; vectors (norms) are always f32 */
+  unsigned threads;           /* 0: gust_default_threads() */
+  gust_progress_fn *progress; /* bytes of source weights; may be NULL */
+  void *user;
+} gust_convert_options;
+
+/* What became of the tensors stored in one type. */
+typedef struct gust_convert_part {
+  uint64_t tensors;
+  uint64_t parameters;    /* true ones, without padding */
+  uint64_t bytes;         /* in the file, with padding and scales */
+  double bits_per_weight; /* 8 bytes / parameters; 0 without tensors */
+  double rms_error;       /* relative: sqrt(sum (w - w')^2 / sum w^2) against the source */
+} gust_convert_part;
+
+typedef struct gust_convert_report {
+  gust_convert_part parts[GUST_TYPE_COUNT]; /* indexed by gust_type */
+  uint64_t tensors, parameters, source_bytes, file_bytes;
+  double bits_per_weight; /* 8 file_bytes / parameters */
+  double seconds;
+} gust_convert_report;
+
+/* Reads the checkpoint folder `source_folder` (config.json, *.safetensors,
+ * tokenizer files) and writes the file `target_path`.
+ *
+ * The bytes written depend on the checkpoint and the type alone: not on the
+ * number of threads, the CPU or the time. Memory holds at most a group of
+ * panels of one tensor, the tokenizer and the header, whatever the model's size.
+ *
+ * A matrix type of q4 stores the embedding, the output head and the attention's
+ * v matrices in q8, where the bits they cost buy the most.
+ *
+ * The file is written under a temporary name in the target's folder and renamed
+ * when complete and on disk. When anything fails, or `progress` returns true
+ * (GUST_E_CANCELLED), the temporary file is removed and what was at
+ * `target_path` is untouched. Of two conversions to one target at a time each
+ * writes a file of its own, and the last to end stays.
+ *
+ * Errors: GUST_E_IO (unreadable source, full disk), GUST_E_FORMAT (damaged or
+ * incomplete checkpoint, NaN or infinity in a weight), GUST_E_UNSUPPORTED
+ * (architecture, feature or element type gust lacks), GUST_E_ARGUMENT,
+ * GUST_E_MEMORY, GUST_E_CANCELLED. `options`, `report` and `err` may be NULL;
+ * without options the type is q4. */
+gust_status gust_convert(const char *source_folder, const char *target_path,
+                         const gust_convert_options *options, gust_convert_report *report,
+                         gust_error *err);
+
+#endif

@@ -1,0 +1,61 @@
+#include "json_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Configuration files are small; an index of a thousand shards is not larger. */
+#define MAX_JSON_BYTES (64u << 20)
+
+char *path_join(const char *folder, const char *name) {
+  size_t a = strlen(folder), b = strlen(name);
+  while (a > 1 && folder[a - 1] == '/') a--;
+  char *path = malloc(a + b + 2);
+  if (!path) return NULL;
+  memcpy(path, folder, a);
+  path[a] = '/';
+  memcpy(path + a + 1, name, b + 1);
+  return path;
+}
+
+bool path_exists(const char *path) {
+  uint64_t bytes;
+  errno = 0;
+  os_file file = os_open_read(path, &bytes);
+  if (file == -1) return errno != ENOENT && errno != ENOTDIR;
+  os_close(file);
+  return true;
+}
+
+gust_status json_file_open(json_file *file, const char *folder, const char *name, bool required,
+                           gust_error *err) {
+  memset(file, 0, sizeof *file);
+  file->path = path_join(folder, name);
+  if (!file->path) return gust_fail_memory(err, "path", strlen(folder) + strlen(name) + 2);
+  if (!required && !path_exists(file->path)) return GUST_OK;
+  if (!os_map_file(&file->map, file->path))
+    return gust_fail(err, GUST_E_IO,
+                     "%s: expected a readable file, found: %s; give the folder of a Hugging Face "
+                     "checkpoint",
+                     file->path, strerror(errno));
+  if (file->map.bytes > MAX_JSON_BYTES)
+    return gust_fail(err, GUST_E_FORMAT, "%s: expected at most %u bytes of JSON, found %zu",
+                     file->path, MAX_JSON_BYTES, file->map.bytes);
+  const char *text = file->map.bytes ? (const char *)file->map.data : "";
+  gust_status status =
+      json_parse(&file->doc, text, file->map.bytes, file->path, JSON_UNIQUE_KEYS, err);
+  if (status) return status;
+  const json_value *root = json_root(file->doc);
+  if (!json_is(root, JSON_OBJECT))
+    return json_fail(file->doc, root, GUST_E_FORMAT, err, "expected an object, found %s",
+                     json_type_name(json_type_of(root)));
+  file->root = root;
+  return GUST_OK;
+}
+
+void json_file_close(json_file *file) {
+  json_free(file->doc);
+  os_unmap_file(&file->map);
+  free(file->path);
+  memset(file, 0, sizeof *file);
+}

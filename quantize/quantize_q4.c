@@ -1,0 +1,316 @@
+/* q4: 4-bit codes of a fixed non-linear codebook in blocks of 32 that share a
+ * signed 7-bit scale and a bit that shifts the codebook by two, times one float
+ * per row.
+ *
+ * Rounding each weight to the nearest level of the scale that just covers the
+ * block's largest weight wastes a fifth of the accuracy. So for every block
+ * both signs of the scale (the codebook is lopsided), both shifts and some
+ * scales around the covering one are tried. Each trial assigns the nearest
+ * levels, then takes the scale that fits those best by weighted least squares,
+ * rounded to the row's grid of 7-bit scales; the trial with the least weighted
+ * error stays. Then the row's own scale is fitted to all its blocks, and every
+ * block is settled once more on the new grid.
+ *
+ * The error of a weight x counts sqrt(mean x^2 of the row + x^2): large weights
+ * meet large activations more often than chance has it, and of the weightings
+ * tried on the demo checkpoint this one gave the least divergence. */
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#include "quantizers.h"
+
+#define LANES 8u        /* partial sums; part of the written order */
+#define BINS 256        /* nearest-level table: half steps from -64 to 63.5 */
+#define BIN_ZERO 128.0f /* the bin of 0 */
+#define MIN_SCALE (-64)
+#define MAX_SCALE 63
+#define CODE_ZERO 8
+#define FIRST_REACH                                                          \
+  (60.0f * MAX_SCALE) /* the first guess at a row's grid: its largest weight \
+                         lies at level 60 of the largest scale */
+
+static const int8_t levels[16] = GUST_Q4_LEVELS;
+
+/* By bin and shift: the nearest code and its level. Between integer levels the
+ * borders lie on half steps, so the bins are exact. */
+typedef struct level_table {
+  float level[2][BINS];
+  uint8_t code[BINS];
+} level_table;
+
+typedef struct block_input {
+  float x[GUST_BLOCK_K];        /* scaled to a row maximum in [0.5, 1) */
+  float weight[GUST_BLOCK_K];   /* what a squared error counts */
+  float weighted[GUST_BLOCK_K]; /* weight * x */
+  float energy;                 /* sum weight x^2 */
+  float extreme;                /* the x of largest magnitude, signed */
+} block_input;
+
+typedef struct block_fit {
+  float error;  /* weighted, with the scale below */
+  float xl, ll; /* sum weight x level, sum weight level^2 */
+  int scale, shift;
+} block_fit;
+
+static void fill_table(level_table *table) {
+  int code = 0;
+  for (int bin = 0; bin < BINS; bin++) {
+    while (code < 15 && bin - (int)BIN_ZERO >= levels[code] + levels[code + 1]) code++;
+    table->code[bin] = (uint8_t)code;
+    table->level[0][bin] = levels[code];
+    table->level[1][bin] = (float)(levels[code] + 2);
+  }
+}
+
+/* bins[i]: floor(2 (x / scale - 2 shift)) + 128, held in the table. */
+static void bins_of(const float *x, float inverse, int shift, int *bins) {
+  float slope = 2.0f * inverse, zero = BIN_ZERO - 4.0f * (float)shift;
+  for (size_t i = 0; i < GUST_BLOCK_K; i++) {
+    float bin = x[i] * slope + zero;
+    bin = bin > 0.0f ? bin : 0.0f;
+    bin = bin < BINS - 1 ? bin : BINS - 1;
+    bins[i] = (int)bin;
+  }
+}
+
+static float sum_lanes(const float *lane) {
+  return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+/* Assigns levels for `inverse` = 1 / scale and sums up how they lie. */
+static void assign(const block_input *b, const level_table *table, float inverse, int shift,
+                   float *xl, float *ll) {
+  int bins[GUST_BLOCK_K];
+  float level[GUST_BLOCK_K], xl_lane[LANES] = {0}, ll_lane[LANES] = {0};
+  bins_of(b->x, inverse, shift, bins);
+  for (size_t i = 0; i < GUST_BLOCK_K; i++) level[i] = table->level[shift][bins[i]];
+  for (size_t i = 0; i < GUST_BLOCK_K; i += LANES) {
+    for (size_t j = 0; j < LANES; j++) {
+      xl_lane[j] += b->weighted[i + j] * level[i + j];
+      ll_lane[j] += b->weight[i + j] * (level[i + j] * level[i + j]);
+    }
+  }
+  *xl = sum_lanes(xl_lane);
+  *ll = sum_lanes(ll_lane);
+}
+
+static int clamp_scale(float scale) {
+  float whole = rintf(scale);
+  return whole > MAX_SCALE ? MAX_SCALE : whole < MIN_SCALE ? MIN_SCALE : (int)whole;
+}
+
+/* Assigns levels for a scale, refits it on the grid of `step` and keeps the
+ * outcome when it is better. */
+static void try_scale(const block_input *b, const level_table *table, float step, float scale,
+                      int shift, block_fit *best) {
+  float xl, ll;
+  assign(b, table, 1.0f / scale, shift, &xl, &ll);
+  if (!(ll > 0.0f)) return;
+  int whole = clamp_scale(xl / (ll * step));
+  float s = (float)whole * step;
+  float error = b->energy - s * (2.0f * xl - s * ll);
+  if (error < best->error) *best = (block_fit){error, xl, ll, whole, shift};
+}
+
+/* Where the extreme weight is put, relative to the codebook's end on its side. */
+static const float reach[] = {0.80f, 0.87f, 0.93f, 0.98f, 1.03f, 1.09f, 1.17f};
+#define REACHES (sizeof reach / sizeof *reach)
+
+static block_fit search_block(const block_input *b, const level_table *table, float step) {
+  block_fit best = {b->energy, 0, 0, 0, 0};
+  if (b->extreme == 0.0f) return best;
+  for (int shift = 0; shift < 2; shift++) {
+    for (int end = 0; end < 16; end += 15) {
+      float level = (float)(levels[end] + 2 * shift);
+      for (size_t i = 0; i < REACHES; i++)
+        try_scale(b, table, step, b->extreme / (level * reach[i]), shift, &best);
+    }
+  }
+  return best;
+}
+
+/* Settles a block on a slightly different grid. */
+static block_fit settle_block(const block_input *b, const level_table *table, float step,
+                              const block_fit *before) {
+  block_fit best = {b->energy, 0, 0, 0, 0};
+  for (int d = -1; d <= 1; d++) {
+    int scale = before->scale + d;
+    if (scale < MIN_SCALE || scale > MAX_SCALE || scale == 0) continue;
+    try_scale(b, table, step, (float)scale * step, before->shift, &best);
+  }
+  return best;
+}
+
+static void load_block(block_input *b, const float *x, float factor, float mean) {
+  float lane[LANES] = {0};
+  b->extreme = 0;
+  for (size_t i = 0; i < GUST_BLOCK_K; i++) b->x[i] = x[i] * factor;
+  for (size_t i = 0; i < GUST_BLOCK_K; i++)
+    if (fabsf(b->x[i]) > fabsf(b->extreme)) b->extreme = b->x[i];
+  for (size_t i = 0; i < GUST_BLOCK_K; i += LANES) {
+    for (size_t j = 0; j < LANES; j++) {
+      float v = b->x[i + j], w = sqrtf(mean + v * v);
+      b->weight[i + j] = w;
+      b->weighted[i + j] = w * v;
+      lane[j] += w * v * v;
+    }
+  }
+  b->energy = sum_lanes(lane);
+}
+
+/* --- panels ----------------------------------------------------------------- */
+
+static uint8_t *scale_at(uint8_t *panel, size_t k, size_t r) {
+  size_t tile = k / GUST_TILE_K, block = k % GUST_TILE_K / GUST_BLOCK_K;
+  return panel + GUST_PANEL_HEAD + tile * GUST_Q4_TILE_BYTES + GUST_PANEL_ROWS * block + r;
+}
+
+/* Codes k .. k + 3 (low halves) and k + 4 .. k + 7 (high halves) of row r. */
+static uint8_t *codes_at(uint8_t *panel, size_t k, size_t r) {
+  size_t tile = k / GUST_TILE_K, line = 1 + k % GUST_TILE_K / 8;
+  return panel + GUST_PANEL_HEAD + tile * GUST_Q4_TILE_BYTES + line * GUST_LINE + 4 * r;
+}
+
+static uint8_t scale_byte(int scale, int shift) {
+  return (uint8_t)((unsigned)scale << 1 | (unsigned)shift);
+}
+
+static int scale_of(uint8_t byte) {
+  return ((int)(byte >> 1) ^ 64) - 64;
+}
+static int shift_of(uint8_t byte) {
+  return byte & 1;
+}
+
+static void write_codes(const block_input *b, const level_table *table, float step, uint8_t scale,
+                        uint8_t *panel, size_t k, size_t r) {
+  uint8_t code[GUST_BLOCK_K];
+  if (scale_of(scale) == 0) {
+    memset(code, CODE_ZERO, sizeof code);
+  } else {
+    int bins[GUST_BLOCK_K];
+    bins_of(b->x, 1.0f / ((float)scale_of(scale) * step), shift_of(scale), bins);
+    for (size_t i = 0; i < GUST_BLOCK_K; i++) code[i] = table->code[bins[i]];
+  }
+  for (size_t i = 0; i < GUST_BLOCK_K; i += 8) {
+    uint8_t *out = codes_at(panel, k + i, r);
+    for (size_t j = 0; j < 4; j++) out[j] = (uint8_t)(code[i + j] | code[i + 4 + j] << 4);
+  }
+}
+
+static void unpack_eight(const uint8_t *panel, size_t k, size_t r, float *x) {
+  uint8_t *in = (uint8_t *)panel; /* only read; the helpers serve both ways */
+  float row_scale;
+  memcpy(&row_scale, panel + 4 * r, sizeof row_scale);
+  uint8_t byte = *scale_at(in, k, r);
+  const uint8_t *codes = codes_at(in, k, r);
+  float scale = row_scale * (float)scale_of(byte);
+  int lift = 2 * shift_of(byte);
+  for (size_t j = 0; j < 4; j++) {
+    x[j] = scale * (float)(levels[codes[j] & 15] + lift);
+    x[4 + j] = scale * (float)(levels[codes[j] >> 4] + lift);
+  }
+}
+
+static double row_error(const float *row, size_t k_padded, const uint8_t *panel, size_t r) {
+  double error = 0;
+  for (size_t k = 0; k < k_padded; k += 8) {
+    float stored[8];
+    unpack_eight(panel, k, r, stored);
+    for (size_t j = 0; j < 8; j++) {
+      double d = (double)row[k + j] - (double)stored[j];
+      error += d * d;
+    }
+  }
+  return error;
+}
+
+/* The row's step that fits what its blocks chose. */
+typedef struct step_fit {
+  double xl, ll;
+} step_fit;
+
+static void add_fit(step_fit *sum, const block_fit *fit) {
+  sum->xl += (double)fit->scale * fit->xl;
+  sum->ll += (double)fit->scale * fit->scale * fit->ll;
+}
+
+static float fitted_step(const step_fit *sum, float step) {
+  float fitted = sum->ll > 0 ? (float)(sum->xl / sum->ll) : step;
+  /* A fit far from the grid it came from is no fit. */
+  return fitted > 0.5f * step && fitted < 2.0f * step ? fitted : step;
+}
+
+static float row_max(const float *row, size_t k_padded) {
+  float most = 0;
+  for (size_t k = 0; k < k_padded; k++) most = fabsf(row[k]) > most ? fabsf(row[k]) : most;
+  return most;
+}
+
+static void write_row_scale(uint8_t *panel, size_t r, float scale) {
+  memcpy(panel + 4 * r, &scale, sizeof scale);
+}
+
+static void write_zero_row(uint8_t *panel, size_t k_padded, size_t r) {
+  write_row_scale(panel, r, 0.0f);
+  for (size_t k = 0; k < k_padded; k += 8) {
+    memset(codes_at(panel, k, r), CODE_ZERO | CODE_ZERO << 4, 4);
+    *scale_at(panel, k, r) = 0;
+  }
+}
+
+static void pack_row(const float *row, size_t k_padded, const level_table *table, uint8_t *panel,
+                     size_t r) {
+  float most = row_max(row, k_padded);
+  if (most < 128.0f * FLT_MIN) {
+    write_zero_row(panel, k_padded, r);
+    return;
+  }
+  /* A power of two, so that scaling is exact and squares stay in range. */
+  int exponent;
+  frexpf(most, &exponent);
+  float factor = ldexpf(1.0f, -exponent);
+  double squares = 0;
+  for (size_t k = 0; k < k_padded; k++) squares += (double)(row[k] * factor) * (row[k] * factor);
+  float mean = (float)(squares / (double)k_padded);
+
+  block_input b;
+  float step = most * factor / FIRST_REACH;
+  step_fit sum = {0, 0};
+  for (size_t k = 0; k < k_padded; k += GUST_BLOCK_K) {
+    load_block(&b, row + k, factor, mean);
+    block_fit fit = search_block(&b, table, step);
+    *scale_at(panel, k, r) = scale_byte(fit.scale, fit.shift);
+    add_fit(&sum, &fit);
+  }
+  step = fitted_step(&sum, step);
+  sum = (step_fit){0, 0};
+  for (size_t k = 0; k < k_padded; k += GUST_BLOCK_K) {
+    uint8_t *scale = scale_at(panel, k, r);
+    load_block(&b, row + k, factor, mean);
+    block_fit before = {0, 0, 0, scale_of(*scale), shift_of(*scale)};
+    block_fit fit = settle_block(&b, table, step, &before);
+    *scale = scale_byte(fit.scale, fit.shift);
+    write_codes(&b, table, step, *scale, panel, k, r);
+    add_fit(&sum, &fit);
+  }
+  write_row_scale(panel, r, ldexpf(fitted_step(&sum, step), exponent));
+}
+
+double gust_q4_pack(const float *rows, size_t k_padded, uint8_t *panel) {
+  level_table table;
+  fill_table(&table);
+  double error = 0;
+  for (size_t r = 0; r < GUST_PANEL_ROWS; r++) {
+    const float *row = rows + r * k_padded;
+    pack_row(row, k_padded, &table, panel, r);
+    error += row_error(row, k_padded, panel, r);
+  }
+  return error;
+}
+
+void gust_q4_unpack(const uint8_t *panel, size_t k_padded, float *rows) {
+  for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
+    for (size_t k = 0; k < k_padded; k += 8) unpack_eight(panel, k, r, rows + r * k_padded + k);
+}

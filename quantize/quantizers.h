@@ -1,0 +1,37 @@
+/* Panel quantizers: 16 rows of floats become one panel (kernels/panel.h), and
+ * back. They are plain C with a written order of operations, so the bytes are
+ * the same on every machine and compiler; they never fail and never allocate.
+ *
+ * `rows` is [16][k_padded] floats, row-major, finite, with zeros where the
+ * matrix is padded; k_padded is a multiple of 128. Of weights beyond half of
+ * FLT_MAX the quantized may overflow; no model has such. A panel holds
+ * gust_panel_bytes(type, k_padded) bytes. */
+#ifndef GUST_QUANTIZERS_H
+#define GUST_QUANTIZERS_H
+
+#include "format.h"
+#include "panel.h"
+
+size_t gust_panel_bytes(gust_type type, size_t k_padded);
+
+/* Packs one panel of `type` and returns sum (w - w')^2 over it. */
+double gust_panel_pack(gust_type type, const float *rows, size_t k_padded, uint8_t *panel);
+
+/* The weights w' a panel stands for. */
+void gust_panel_unpack(gust_type type, const uint8_t *panel, size_t k_padded, float *rows);
+
+/* The single types, as gust_panel_pack and _unpack call them. */
+double gust_q4_pack(const float *rows, size_t k_padded, uint8_t *panel);
+double gust_q8_pack(const float *rows, size_t k_padded, uint8_t *panel);
+double gust_bf16_pack(const float *rows, size_t k_padded, uint8_t *panel);
+double gust_f32_pack(const float *rows, size_t k_padded, uint8_t *panel);
+void gust_q4_unpack(const uint8_t *panel, size_t k_padded, float *rows);
+void gust_q8_unpack(const uint8_t *panel, size_t k_padded, float *rows);
+void gust_bf16_unpack(const uint8_t *panel, size_t k_padded, float *rows);
+void gust_f32_unpack(const uint8_t *panel, size_t k_padded, float *rows);
+
+/* Nearest bfloat16 of a finite float, ties to even. What lies past the largest
+ * bfloat16 becomes that one, not infinity. */
+uint16_t gust_bf16_from_float(float value);
+
+#endif

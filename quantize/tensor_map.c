@@ -1,0 +1,167 @@
+#include "tensor_map.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_BYTES 96
+
+/* What a tensor does decides its type in a q4 file. */
+typedef enum tensor_role { ROLE_NORM, ROLE_MATRIX, ROLE_PRECISE_MATRIX } tensor_role;
+
+/* The embedding and the head touch every token, and errors of v go into the
+ * residual stream unmixed: in a q4 file these matrices are q8. */
+static gust_type type_for(tensor_role role, gust_type matrix_type) {
+  if (role == ROLE_NORM) return GUST_TYPE_F32;
+  if (role == ROLE_PRECISE_MATRIX && matrix_type == GUST_TYPE_Q4) return GUST_TYPE_Q8;
+  return matrix_type;
+}
+
+typedef struct map_builder {
+  tensor_map *map;
+  gust_header *header;
+  const checkpoint *source;
+  gust_type matrix_type;
+  gust_error *err;
+} map_builder;
+
+/* --- expected tensors ------------------------------------------------------------ */
+
+static gust_status check_shape(map_builder *b, const gust_tensor *t, const checkpoint_entry *e) {
+  const safetensors_tensor *found = checkpoint_tensor(b->source, e);
+  bool same = found->rank == t->rank;
+  for (uint32_t i = 0; i < t->rank && same; i++) same = found->shape[i] == t->shape[i];
+  if (same) return GUST_OK;
+  char expected_text[SAFETENSORS_SHAPE_TEXT], found_text[SAFETENSORS_SHAPE_TEXT];
+  return gust_fail(b->err, GUST_E_FORMAT,
+                   "%s: tensor '%s': expected shape %s as config.json says, found %s; weights and "
+                   "config.json must belong together",
+                   b->source->shards[e->shard].file.path, t->name,
+                   safetensors_shape_text(t->shape, t->rank, expected_text),
+                   safetensors_shape_text(found->shape, found->rank, found_text));
+}
+
+/* columns 0: a vector. */
+static gust_status add_tensor(map_builder *b, const char *name, tensor_role role, uint64_t rows,
+                              uint64_t columns) {
+  gust_tensor *t = &b->header->tensors[b->header->tensor_count];
+  size_t bytes = strlen(name) + 1;
+  *t = (gust_tensor){.name = malloc(bytes)};
+  if (!t->name) return gust_fail_memory(b->err, "tensor name", bytes);
+  memcpy(t->name, name, bytes);
+  t->type = type_for(role, b->matrix_type);
+  t->rank = columns ? 2 : 1;
+  t->shape[0] = rows;
+  t->shape[1] = columns ? columns : 1;
+  size_t index = b->header->tensor_count++;
+  const checkpoint_entry *entry = checkpoint_find(b->source, name);
+  if (!entry)
+    return gust_fail(b->err, GUST_E_FORMAT,
+                     "%s: expected a tensor '%s', found none; download the checkpoint again",
+                     b->source->folder, name);
+  b->map->targets[entry->shard][entry->tensor] = index;
+  return check_shape(b, t, entry);
+}
+
+static gust_status add_layer(map_builder *b, uint32_t layer) {
+  const gust_config *c = &b->header->config;
+  uint64_t hidden = c->hidden_size, ffn = c->intermediate_size;
+  uint64_t q = (uint64_t)c->heads * c->head_dim, kv = (uint64_t)c->kv_heads * c->head_dim;
+  const struct part {
+    const char *name;
+    tensor_role role;
+    uint64_t rows, columns;
+  } parts[] = {
+      {"input_layernorm", ROLE_NORM, hidden, 0},
+      {"self_attn.q_proj", ROLE_MATRIX, q, hidden},
+      {"self_attn.k_proj", ROLE_MATRIX, kv, hidden},
+      {"self_attn.v_proj", ROLE_PRECISE_MATRIX, kv, hidden},
+      {"self_attn.o_proj", ROLE_MATRIX, hidden, q},
+      {"post_attention_layernorm", ROLE_NORM, hidden, 0},
+      {"mlp.gate_proj", ROLE_MATRIX, ffn, hidden},
+      {"mlp.up_proj", ROLE_MATRIX, ffn, hidden},
+      {"mlp.down_proj", ROLE_MATRIX, hidden, ffn},
+  };
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, parts[i].name);
+    gust_status status = add_tensor(b, name, parts[i].role, parts[i].rows, parts[i].columns);
+    if (status) return status;
+  }
+  return GUST_OK;
+}
+
+#define TENSORS_PER_LAYER 9
+#define TENSORS_BESIDE 3 /* embedding, last norm, head */
+
+static gust_status add_all(map_builder *b) {
+  gust_config *c = &b->header->config;
+  size_t most = (size_t)c->layers * TENSORS_PER_LAYER + TENSORS_BESIDE;
+  b->header->tensors = calloc(most, sizeof *b->header->tensors);
+  if (!b->header->tensors)
+    return gust_fail_memory(b->err, "tensor list", most * sizeof *b->header->tensors);
+  gust_status status = add_tensor(b, "model.embed_tokens.weight", ROLE_PRECISE_MATRIX,
+                                  c->vocab_size, c->hidden_size);
+  for (uint32_t i = 0; i < c->layers && !status; i++) status = add_layer(b, i);
+  if (!status) status = add_tensor(b, "model.norm.weight", ROLE_NORM, c->hidden_size, 0);
+  if (status) return status;
+  c->tied_head = c->tied_head && !checkpoint_find(b->source, "lm_head.weight");
+  if (c->tied_head) return GUST_OK;
+  return add_tensor(b, "lm_head.weight", ROLE_PRECISE_MATRIX, c->vocab_size, c->hidden_size);
+}
+
+/* --- surplus tensors --------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end) {
+  size_t a = strlen(text), b = strlen(end);
+  return a >= b && strcmp(text + a - b, end) == 0;
+}
+
+static gust_status check_surplus(map_builder *b) {
+  for (size_t s = 0; s < b->source->shard_count; s++) {
+    const safetensors_file *file = &b->source->shards[s].file;
+    for (size_t t = 0; t < file->tensor_count; t++) {
+      const char *name = file->tensors[t].name;
+      /* Old exports carry what rope_theta says already. */
+      if (b->map->targets[s][t] != TENSOR_MAP_NONE || ends_with(name, ".rotary_emb.inv_freq"))
+        continue;
+      return gust_fail(b->err, GUST_E_UNSUPPORTED,
+                       "%s: tensor '%s': expected only the tensors of config.json's architecture, "
+                       "found this one too; gust cannot run this checkpoint",
+                       file->path, name);
+    }
+  }
+  return GUST_OK;
+}
+
+/* --- the map ------------------------------------------------------------------------- */
+
+static gust_status start_targets(map_builder *b) {
+  size_t shards = b->source->shard_count;
+  b->map->targets = calloc(shards, sizeof *b->map->targets);
+  if (!b->map->targets) return gust_fail_memory(b->err, "tensor map", shards * sizeof(size_t *));
+  b->map->shard_count = shards;
+  for (size_t s = 0; s < shards; s++) {
+    size_t count = b->source->shards[s].file.tensor_count;
+    size_t bytes = (count ? count : 1) * sizeof(size_t);
+    b->map->targets[s] = malloc(bytes);
+    if (!b->map->targets[s]) return gust_fail_memory(b->err, "tensor map", bytes);
+    for (size_t t = 0; t < count; t++) b->map->targets[s][t] = TENSOR_MAP_NONE;
+  }
+  return GUST_OK;
+}
+
+gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpoint *source,
+                             gust_type matrix_type, gust_error *err) {
+  memset(map, 0, sizeof *map);
+  map_builder b = {map, header, source, matrix_type, err};
+  gust_status status = start_targets(&b);
+  if (!status) status = add_all(&b);
+  return status ? status : check_surplus(&b);
+}
+
+void tensor_map_clear(tensor_map *map) {
+  for (size_t s = 0; s < map->shard_count; s++) free(map->targets[s]);
+  free(map->targets);
+  memset(map, 0, sizeof *map);
+}

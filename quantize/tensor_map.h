@@ -1,0 +1,28 @@
+/* Which tensors a model has, in the order of the .gust file, and where each
+ * comes from in the checkpoint. */
+#ifndef GUST_TENSOR_MAP_H
+#define GUST_TENSOR_MAP_H
+
+#include "checkpoint.h"
+#include "format.h"
+
+/* The file's tensor that a checkpoint's tensor becomes. */
+#define TENSOR_MAP_NONE SIZE_MAX
+
+typedef struct tensor_map {
+  /* targets[s][t]: index into header->tensors of tensor t of shard s, or
+   * TENSOR_MAP_NONE for one that is left out (rotary_emb.inv_freq). */
+  size_t **targets;
+  size_t shard_count;
+} tensor_map;
+
+/* Fills header->tensors (name, type, rank, shape) from header->config and
+ * checks that the checkpoint has just these, in these shapes: one that is
+ * missing, surplus or of another shape is refused by name. With a tied head and
+ * no lm_head.weight in the checkpoint there is none in the file; when there is
+ * one, config.tied_head becomes false. *map is to be cleared in every case. */
+gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpoint *source,
+                             gust_type matrix_type, gust_error *err);
+void tensor_map_clear(tensor_map *map);
+
+#endif

@@ -1,0 +1,92 @@
+# Finds what building needs and installs what is missing, saying so. To be read
+# with `.` by the scripts beside it, with $root set to the source root.
+#
+#   need_tools          sets CC (unless set) and MESON
+#   need_command CMD PACKAGE
+
+say() {
+  echo "$*" >&2
+}
+
+die() {
+  say "$0: $*"
+  exit 1
+}
+
+# As root; only ever called when something is missing.
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    "$@"
+  elif command -v sudo >/dev/null 2>&1; then
+    sudo "$@"
+  else
+    die "installing needs root: become root or install sudo, or install by hand: $*"
+  fi
+}
+
+install_packages() {
+  command -v apt-get >/dev/null 2>&1 ||
+    die "missing: $* (install what provides it; this system has no apt-get)"
+  say "Installing $* with apt-get."
+  if [ -z "${apt_updated:-}" ]; then
+    as_root apt-get update -qq </dev/null >&2 || die "apt-get update failed"
+    apt_updated=yes
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" \
+    </dev/null >&2 || die "apt-get could not install $*"
+}
+
+need_command() {
+  command -v "$1" >/dev/null 2>&1 || install_packages "$2"
+  command -v "$1" >/dev/null 2>&1 || die "$1 is still missing after installing $2"
+}
+
+# Whether $1 is a meson of version 1.0 or later.
+is_new_meson() {
+  version=$("$1" --version 2>/dev/null) || return 1
+  major=${version%%.*}
+  case "$major" in
+    '' | *[!0-9]*) return 1 ;;
+  esac
+  [ "$major" -ge 1 ]
+}
+
+# Older distributions package a meson before 1.0; then a private one is put into
+# a Python environment below the source root.
+need_meson() {
+  MESON=$root/build-tools/bin/meson
+  is_new_meson "$MESON" && return
+  MESON=meson
+  is_new_meson "$MESON" && return
+  if ! command -v meson >/dev/null 2>&1; then
+    install_packages meson
+    is_new_meson "$MESON" && return
+  fi
+  say "meson $(meson --version 2>/dev/null) is older than 1.0: installing a newer one into" \
+    "$root/build-tools with pip."
+  python3 -c 'import ensurepip' >/dev/null 2>&1 || install_packages python3-venv
+  python3 -m venv "$root/build-tools" </dev/null >&2 || die "python3 -m venv failed"
+  "$root/build-tools/bin/pip" install -q 'meson>=1.0,<2' </dev/null >&2 ||
+    die "pip could not install meson"
+  MESON=$root/build-tools/bin/meson
+  is_new_meson "$MESON" || die "$MESON does not run"
+}
+
+need_tools() {
+  if [ -z "${CC:-}" ]; then
+    for CC in cc gcc clang ''; do
+      [ -n "$CC" ] && command -v "$CC" >/dev/null 2>&1 && break
+    done
+    if [ -z "$CC" ]; then
+      install_packages gcc libc6-dev
+      CC=gcc
+    fi
+  fi
+  # A compiler without the C library's headers is as good as none.
+  echo 'int main(void) { return 0; }' | $CC -include stdio.h -x c -o /dev/null - 2>/dev/null ||
+    install_packages libc6-dev
+  export CC
+  need_meson
+  command -v ninja >/dev/null 2>&1 || command -v samu >/dev/null 2>&1 ||
+    need_command ninja ninja-build
+}

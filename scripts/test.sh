@@ -1,0 +1,138 @@
+#!/bin/sh
+# Builds gust and runs its tests, installing what that needs.
+#
+#   sh scripts/test.sh [OPTION]... [TEST]...
+#
+# Without an option: the whole suite, built with $CC or the system's compiler, in
+# build-test/. Each of these runs something else instead; several can be given:
+#   --plain      what is done without an option
+#   --clang      the whole suite, built with clang
+#   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
+#   --tsan       the tests of threads with ThreadSanitizer
+#   --valgrind   tests of memory handling under valgrind
+#   --all        all of these
+# --werror makes compiler warnings errors. TEST names the tests to run.
+#
+# The last line counts the results, from meson's own log: a skipped test is no
+# passed test. Fails when a test failed or none passed.
+set -u
+root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+. "$root/scripts/build_tools.sh"
+
+thread_tests="pool context"
+valgrind_tests="os pool checksum json format safetensors tokenizer text_decoder chat_template
+  options cli_parts quantizers sampler"
+
+modes=
+werror=false
+chosen=
+for arg in "$@"; do
+  case "$arg" in
+    --plain | --clang | --sanitize | --tsan | --valgrind) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind" ;;
+    --werror) werror=true ;;
+    --help | -h)
+      sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
+      exit 0
+      ;;
+    -*)
+      say "$0: unknown option $arg (see --help)"
+      exit 2
+      ;;
+    *) chosen="$chosen $arg" ;;
+  esac
+done
+[ -n "$modes" ] || modes=plain
+
+passed=0
+failed=0
+skipped=0
+
+lines_with() {
+  cat "$build"/meson-logs/testlog*.json 2>/dev/null | grep -c -e "$1"
+}
+
+# meson writes one JSON object per line and test. Quotes inside a test's output
+# are escaped there, so that these patterns match the result alone.
+count_results() {
+  total=$(lines_with '"result": "')
+  good=$(($(lines_with '"result": "OK"') + $(lines_with '"result": "EXPECTEDFAIL"')))
+  not_run=$(lines_with '"result": "SKIP"')
+  bad=$((total - good - not_run))
+  # meson itself says something failed, or ran nothing at all.
+  [ "$1" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
+  [ "$total" -gt 0 ] || bad=1
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  skipped=$((skipped + not_run))
+}
+
+# Those of the names given that this build has tests of.
+existing_of() {
+  known=$("$MESON" test -C "$build" --list 2>/dev/null)
+  for test in "$@"; do
+    echo "$known" | grep -q -e "^$test\$" -e " / $test\$" && echo "$test"
+  done
+}
+
+# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
+run_tests() {
+  build=$root/build-test-$1
+  [ "$1" = plain ] && build=$root/build-test
+  options="$2 -Dwerror=$werror"
+  shift 2
+  say "Building in $build with $CC."
+  [ -f "$build/build.ninja" ] && options="--reconfigure $options"
+  # shellcheck disable=SC2086 # the options are words
+  if ! "$MESON" setup $options "$build" "$root" </dev/null >"$root/build-test.log" 2>&1 ||
+    ! "$MESON" compile -C "$build" </dev/null >>"$root/build-test.log" 2>&1; then
+    cat "$root/build-test.log"
+    rm -f "$root/build-test.log"
+    say "$build: building failed"
+    failed=$((failed + 1))
+    return
+  fi
+  grep -i -A4 'warning:' "$root/build-test.log"
+  rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
+  # shellcheck disable=SC2086
+  [ -z "$only" ] || only=$(existing_of $only)
+  # shellcheck disable=SC2086
+  "$MESON" test -C "$build" --print-errorlogs "$@" $only </dev/null
+  count_results $?
+}
+
+run_mode() {
+  only=$chosen
+  case "$1" in
+    plain) run_tests plain "-Dbuildtype=release" ;;
+    clang)
+      need_command clang clang
+      cc_before=$CC
+      CC=clang
+      run_tests clang "-Dbuildtype=release"
+      CC=$cc_before
+      ;;
+    sanitize)
+      run_tests sanitize "-Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false" \
+        --suite fast --timeout-multiplier 4
+      ;;
+    tsan)
+      only=${chosen:-$thread_tests}
+      run_tests tsan "-Dbuildtype=debugoptimized -Db_sanitize=thread -Db_lundef=false" \
+        --timeout-multiplier 4
+      ;;
+    valgrind)
+      need_command valgrind valgrind
+      only=${chosen:-$valgrind_tests}
+      run_tests valgrind "-Dbuildtype=debugoptimized" --timeout-multiplier 20 --wrapper \
+        "valgrind --quiet --error-exitcode=99 --leak-check=full --child-silent-after-fork=yes"
+      ;;
+  esac
+}
+
+need_tools
+for mode in $modes; do
+  run_mode "$mode"
+done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,177 @@
+/* gust logits: the logits of every position of a given sequence, as a file. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "commands.h"
+#include "input.h"
+#include "interrupt.h"
+#include "model_options.h"
+#include "output_file.h"
+#include "progress.h"
+
+typedef struct logits_own {
+  option_value output;
+} logits_own;
+
+typedef struct logits_values {
+  logits_own own;
+  model_values model;
+} logits_values;
+
+static const cli_option own_options[] = {
+    {.name = "output",
+     .letter = 'o',
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "where to write; needed",
+     .place = offsetof(logits_own, output)},
+    {.name = NULL},
+};
+
+/* --- reading ids ---------------------------------------------------------------- */
+
+typedef struct id_list {
+  int32_t *ids;
+  size_t count;
+} id_list;
+
+static bool is_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Reads a word as an id below `vocab`. */
+static bool read_id(const char *word, size_t length, uint32_t vocab, int32_t *id) {
+  char digits[24];
+  uint64_t value;
+  if (length >= sizeof digits) return false;
+  memcpy(digits, word, length);
+  digits[length] = 0;
+  if (!options_read_count(digits, &value) || value >= vocab) return false;
+  *id = (int32_t)value;
+  return true;
+}
+
+static gust_status parse_ids(const char *path, const char *text, size_t bytes, uint32_t vocab,
+                             id_list *list, gust_error *err) {
+  /* Every id takes a digit and, but for the last, a space. */
+  list->ids = calloc(bytes / 2 + 1, sizeof *list->ids);
+  if (!list->ids) return command_error(err, GUST_E_MEMORY, "%s: no memory for its ids", path);
+  size_t line = 1;
+  for (size_t at = 0; at < bytes;) {
+    if (is_space(text[at])) {
+      line += text[at++] == '\n';
+      continue;
+    }
+    size_t end = at;
+    while (end < bytes && !is_space(text[end])) end++;
+    if (!read_id(text + at, end - at, vocab, &list->ids[list->count]))
+      return command_error(err, GUST_E_FORMAT,
+                           "%s: line %zu: expected an id from 0 to %u, found '%.*s'", path, line,
+                           vocab - 1, end - at < 40 ? (int)(end - at) : 40, text + at);
+    list->count++;
+    at = end;
+  }
+  if (list->count > 0) return GUST_OK;
+  return command_error(err, GUST_E_FORMAT, "%s: expected ids separated by white space, found none",
+                       path);
+}
+
+static gust_status load_ids(const char *path, uint32_t vocab, id_list *list, gust_error *err) {
+  char *text;
+  size_t bytes;
+  gust_status status = input_read(path, &text, &bytes, err);
+  if (status != GUST_OK) return status;
+  status = parse_ids(path, text, bytes, vocab, list, err);
+  free(text);
+  return status;
+}
+
+/* --- writing logits --------------------------------------------------------------- */
+
+typedef struct logits_writer {
+  output_file output;
+  uint8_t *row; /* one row, encoded */
+  size_t vocab, total;
+  progress_line progress;
+  gust_status status; /* of the writing */
+  gust_error *err;
+} logits_writer;
+
+static bool write_row(void *user, size_t position, const float *logits) {
+  logits_writer *writer = user;
+  for (size_t i = 0; i < writer->vocab; i++) {
+    uint32_t bits;
+    memcpy(&bits, &logits[i], sizeof bits);
+    for (int k = 0; k < 4; k++) writer->row[4 * i + (size_t)k] = (uint8_t)(bits >> (8 * k));
+  }
+  writer->status = output_file_write(&writer->output, writer->row, 4 * writer->vocab, writer->err);
+  if (writer->status != GUST_OK) return true;
+  return progress_update(&writer->progress, position + 1, writer->total);
+}
+
+static gust_status write_rows(logits_writer *writer, gust_context *context, const id_list *list,
+                              bool quiet, gust_error *err) {
+  gust_error feed_error = {0}; /* a failed write is what matters, not the stop it asks for */
+  progress_begin(&writer->progress, "computing", PROGRESS_TOKENS, quiet);
+  gust_status status =
+      gust_context_score(context, list->ids, list->count, write_row, writer, &feed_error);
+  progress_end(&writer->progress);
+  if (writer->status != GUST_OK) return writer->status;
+  if (status != GUST_OK) *err = feed_error;
+  return status;
+}
+
+static gust_status score(const cli_command *command, const gust_model *model,
+                         const logits_values *values, const id_list *list, gust_error *err) {
+  logits_writer writer = {
+      .vocab = gust_model_get_info(model)->vocab_size, .total = list->count, .err = err};
+  gust_context *context = NULL;
+  gust_status status =
+      model_options_context(&context, command, model, &values->model, list->count, err);
+  writer.row = malloc(writer.vocab * 4);
+  if (status == GUST_OK && !writer.row)
+    status = command_error(err, GUST_E_MEMORY, "no memory for a row of %zu logits", writer.vocab);
+  if (status == GUST_OK) status = output_file_open(&writer.output, values->own.output.text, err);
+  if (status == GUST_OK)
+    status = write_rows(&writer, context, list, values->model.quiet.given, err);
+  status = output_file_close(&writer.output, status, err);
+  free(writer.row);
+  gust_context_destroy(context);
+  return status;
+}
+
+static int logits(const cli_command *command, int argc, char **argv) {
+  logits_values values = {0};
+  const char *operands[COMMAND_MAX_OPERANDS];
+  int code = options_parse(command, argc, argv, &values, operands);
+  if (code == OPTIONS_GO) code = model_options_check(command, &values.model);
+  if (code != OPTIONS_GO) return code;
+  if (!values.own.output.given)
+    return command_misuse(command, "-o FILE is missing; usage: gust %s %s", command->name,
+                          command->synopsis);
+  interrupt_install();
+  gust_error err = {0};
+  gust_model *model = NULL;
+  id_list list = {0};
+  gust_status status = model_options_open(&model, command, operands[0], &values.model, &err);
+  if (status == GUST_OK)
+    status = load_ids(operands[1], gust_model_get_info(model)->vocab_size, &list, &err);
+  if (status == GUST_OK) status = score(command, model, &values, &list, &err);
+  free(list.ids);
+  gust_model_close(model);
+  return status == GUST_OK ? 0 : command_fail(command, &err);
+}
+
+const cli_command command_logits = {
+    .name = "logits",
+    .summary = "write the logits of given ids",
+    .synopsis = "MODEL IDS_FILE -o FILE [options]",
+    .description =
+        "IDS_FILE holds ids as decimals separated by white space; '-' is standard input. FILE "
+        "becomes little-endian float32 [tokens, vocabulary]: row i is what the model expects after "
+        "the first i + 1 ids. It is written beside its place and renamed when complete.",
+    .operands = {"MODEL", "IDS_FILE"},
+    .groups = {{"Options", own_options, offsetof(logits_values, own)},
+               {"Running", model_options, offsetof(logits_values, model)}},
+    .run = logits,
+};

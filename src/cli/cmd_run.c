@@ -1,0 +1,215 @@
+/* gust run: one answer to stdout. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "commands.h"
+#include "input.h"
+#include "interrupt.h"
+#include "json_out.h"
+#include "model_options.h"
+#include "terminal.h"
+
+typedef struct run_own {
+  option_value prompt, raw, system, limit, context, json;
+} run_own;
+
+typedef struct run_values {
+  run_own own;
+  sampling_values sampling;
+  model_values model;
+} run_values;
+
+static const cli_option own_options[] = {
+    {.name = "prompt",
+     .letter = 'p',
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .help = "the question; default: standard input without its last line end",
+     .place = offsetof(run_own, prompt)},
+    {.name = "raw",
+     .kind = OPTION_FLAG,
+     .help = "go on with the text itself instead of answering it through the chat template; prints "
+             "the continuation only",
+     .place = offsetof(run_own, raw)},
+    {.name = "system",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .help = "system message before the question",
+     .place = offsetof(run_own, system)},
+    {.name = "max-tokens",
+     .letter = 'n',
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .help = "end after N tokens; default: the checkpoint's limit, or a full context",
+     .least = 1,
+     .most = CONTEXT_MAX_POSITIONS,
+     .place = offsetof(run_own, limit)},
+    {.name = "ctx",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .help = "positions the context holds; default: as many as the model was trained for",
+     .least = 1,
+     .most = CONTEXT_MAX_POSITIONS,
+     .place = offsetof(run_own, context)},
+    {.name = "json",
+     .kind = OPTION_FLAG,
+     .help = "print text, ids, seed and timings as JSON at the end",
+     .place = offsetof(run_own, json)},
+    {.name = NULL},
+};
+
+/* Everything a run holds; zero-filled, any part may be missing at the end. */
+typedef struct run_state {
+  gust_model *model;
+  gust_context *context;
+  gust_sampler *sampler;
+  gust_sampling sampling;
+  char *input; /* text from stdin */
+  int32_t *ids;
+  size_t id_count;
+  cli_answer answer;
+} run_state;
+
+static void drop_line_end(const char *text, size_t *bytes) {
+  if (*bytes > 0 && text[*bytes - 1] == '\n') --*bytes;
+  if (*bytes > 0 && text[*bytes - 1] == '\r') --*bytes;
+}
+
+static gust_status make_prompt(run_state *run, const run_values *values, gust_error *err) {
+  const char *text = values->own.prompt.text;
+  size_t bytes = text ? strlen(text) : 0;
+  gust_status status = GUST_OK;
+  if (!text) {
+    status = input_read(NULL, &run->input, &bytes, err);
+    if (status != GUST_OK) return status;
+    text = run->input;
+    drop_line_end(text, &bytes);
+  }
+  if (values->own.raw.given) {
+    status = gust_tokenize(run->model, text, bytes, GUST_TOKENIZE_BOS | GUST_TOKENIZE_SPECIAL,
+                           &run->ids, &run->id_count, err);
+  } else {
+    const char *system = values->own.system.given ? values->own.system.text : "";
+    const gust_message messages[] = {{"system", system, strlen(system)}, {"user", text, bytes}};
+    size_t first = values->own.system.given ? 0 : 1;
+    status = gust_chat_tokenize(run->model, messages + first, 2 - first, true, &run->ids,
+                                &run->id_count, err);
+  }
+  if (status == GUST_OK && run->id_count == 0)
+    return command_error(err, GUST_E_ARGUMENT,
+                         "the prompt: expected at least one token, found none; give some text");
+  return status;
+}
+
+static double rate(size_t tokens, double seconds) {
+  return seconds > 0 ? (double)tokens / seconds : 0;
+}
+
+static void print_json(const run_state *run, const run_values *values) {
+  const cli_answer *answer = &run->answer;
+  json_out json = {.file = stdout};
+  json_out_open_object(&json, NULL, true);
+  json_out_text(&json, "text", answer->text ? answer->text : "", answer->bytes);
+  json_out_open_array(&json, "ids", false);
+  for (size_t i = 0; i < answer->count; i++) json_out_integer(&json, NULL, answer->ids[i]);
+  json_out_close(&json);
+  json_out_count(&json, "prompt_tokens", answer->prompt_tokens);
+  json_out_count(&json, "tokens", answer->count);
+  json_out_string(&json, "finish", answer_finish_name(answer));
+  json_out_count(&json, "seed", run->sampling.seed);
+  json_out_open_object(&json, "sampling", false);
+  json_out_real32(&json, "temperature", run->sampling.temperature);
+  json_out_count(&json, "top_k", run->sampling.top_k);
+  json_out_real32(&json, "top_p", run->sampling.top_p);
+  json_out_real32(&json, "min_p", run->sampling.min_p);
+  json_out_real32(&json, "repeat_penalty", run->sampling.repeat_penalty);
+  json_out_close(&json);
+  json_out_open_object(&json, "timings", false);
+  json_out_real(&json, "prefill_seconds", answer->prefill_seconds);
+  json_out_real(&json, "decode_seconds", answer->decode_seconds);
+  json_out_real(&json, "prefill_tps", rate(answer->fed_tokens, answer->prefill_seconds));
+  json_out_real(&json, "decode_tps", rate(answer->count, answer->decode_seconds));
+  json_out_close(&json);
+  json_out_string(&json, "cpu", gust_context_cpu(run->context));
+  json_out_count(&json, "threads", gust_context_threads(run->context));
+  json_out_string(&json, "kv", model_options_kv_name(&values->model));
+  json_out_close(&json);
+}
+
+static gust_status run_answer(const cli_command *command, run_state *run, const run_values *values,
+                              const char *path, gust_error *err) {
+  gust_status status = model_options_open(&run->model, command, path, &values->model, err);
+  if (status != GUST_OK) return status;
+  status = make_prompt(run, values, err);
+  if (status != GUST_OK) return status;
+  status = model_options_context(&run->context, command, run->model, &values->model,
+                                 (size_t)values->own.context.count, err);
+  if (status != GUST_OK) return status;
+  run->sampling = model_options_sampling(run->model, &values->sampling);
+  status = gust_sampler_create(&run->sampler, run->model, &run->sampling, err);
+  if (status != GUST_OK) return status;
+  answer_options options = {
+      .max_tokens = values->own.limit.given ? (size_t)values->own.limit.count
+                                            : gust_model_max_new_tokens(run->model),
+      .stream = !values->own.json.given,
+      .continuation = values->own.raw.given,
+      .quiet = values->model.quiet.given,
+  };
+  status = answer_produce(&run->answer, run->model, run->context, run->sampler, run->ids,
+                          run->id_count, &options, err);
+  if (status != GUST_OK) return status;
+  if (values->own.json.given) {
+    print_json(run, values);
+  } else {
+    putchar('\n');
+  }
+  return command_flush(err);
+}
+
+static int run(const cli_command *command, int argc, char **argv) {
+  run_values values = {0};
+  const char *operands[COMMAND_MAX_OPERANDS];
+  int code = options_parse(command, argc, argv, &values, operands);
+  if (code == OPTIONS_GO) code = model_options_check(command, &values.model);
+  if (code != OPTIONS_GO) return code;
+  if (values.own.raw.given && values.own.system.given)
+    return command_misuse(command, "--raw and --system exclude each other");
+  if (!values.own.prompt.given && terminal_is(stdin))
+    return command_misuse(command, "expected a prompt; give -p TEXT or pipe it in");
+  interrupt_install();
+  run_state state = {0};
+  gust_error err = {0};
+  gust_status status = run_answer(command, &state, &values, operands[0], &err);
+  code = 0;
+  if (status != GUST_OK) {
+    code = command_fail(command, &err);
+  } else if (state.answer.finish == GUST_FINISH_CALLBACK) {
+    code = 128 + interrupt_signal();
+  } else if (!values.model.quiet.given) {
+    answer_explain(&state.answer, command, state.context, values.own.limit.given);
+  }
+  answer_clear(&state.answer);
+  gust_sampler_destroy(state.sampler);
+  gust_context_destroy(state.context);
+  gust_free(state.ids);
+  gust_model_close(state.model);
+  free(state.input);
+  return code;
+}
+
+const cli_command command_run = {
+    .name = "run",
+    .summary = "answer one question",
+    .synopsis = "MODEL [-p TEXT | < TEXT] [options]",
+    .description =
+        "Streams one answer to standard output and ends it with a newline.\n"
+        "Ctrl-C ends the answer early; the exit code is then 130.",
+    .operands = {"MODEL"},
+    .groups = {{"Options", own_options, offsetof(run_values, own)},
+               {"Sampling (defaults from the checkpoint)", sampling_options,
+                offsetof(run_values, sampling)},
+               {"Running", model_options, offsetof(run_values, model)}},
+    .run = run,
+};

@@ -1,0 +1,128 @@
+#include "command.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "interrupt.h"
+
+/* One line, whatever came in from a file name or an argument: control
+ * characters could otherwise forge lines or drive the terminal. */
+static void print_line(const cli_command *command, const char *text) {
+  char line[1024];
+  int used = command ? snprintf(line, sizeof line, "gust %s: %s", command->name, text)
+                     : snprintf(line, sizeof line, "gust: %s", text);
+  if (used < 0) return;
+  for (char *c = line; *c; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+  fprintf(stderr, "%s\n", line);
+}
+
+int command_fail(const cli_command *command, const gust_error *err) {
+  int signal = interrupt_signal();
+  print_line(command, err->text);
+  return err->status == GUST_E_CANCELLED && signal ? 128 + signal : COMMAND_FAILURE;
+}
+
+int command_misuse(const cli_command *command, const char *format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  print_line(command, text);
+  return COMMAND_MISUSE;
+}
+
+void command_note(const cli_command *command, const char *format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  print_line(command, text);
+}
+
+gust_status command_error(gust_error *err, gust_status status, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  err->status = status;
+  vsnprintf(err->text, sizeof err->text, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+gust_status command_flush(gust_error *err) {
+  errno = 0;
+  if (fflush(stdout) == 0 && !ferror(stdout)) return GUST_OK;
+  return command_error(err, GUST_E_IO, "standard output: cannot write: %s",
+                       errno ? strerror(errno) : "an earlier write failed");
+}
+
+/* --- help -------------------------------------------------------------------- */
+
+#define HELP_COLUMNS 80
+#define HELP_INDENT 26
+
+/* Prints words from column `column` on, breaking lines before HELP_COLUMNS. */
+static void print_wrapped(const char *text, int column, int indent) {
+  for (bool first = true; *text; first = false) {
+    int bytes = (int)strcspn(text, " ");
+    if (!first && column + 1 + bytes >= HELP_COLUMNS) {
+      printf("\n%*s", indent, "");
+      column = indent;
+    } else if (!first) {
+      putchar(' ');
+      column++;
+    }
+    printf("%.*s", bytes, text);
+    column += bytes;
+    text += bytes;
+    while (*text == ' ') text++;
+  }
+  putchar('\n');
+}
+
+static void print_option(const cli_option *option) {
+  char head[96], help[512];
+  char letter[8] = "    ";
+  if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->letter);
+  int used = snprintf(head, sizeof head, "  %s--%s%s%s", letter, option->name,
+                      option->argument ? " " : "", option->argument ? option->argument : "");
+  int length = snprintf(help, sizeof help, "%s", option->help);
+  if (length < 0 || (size_t)length >= sizeof help) length = sizeof help - 1;
+  if (option->kind == OPTION_COUNT && option->most != UINT64_MAX)
+    snprintf(help + length, sizeof help - (size_t)length, " (%llu to %llu)",
+             (unsigned long long)option->least, (unsigned long long)option->most);
+  if (option->kind == OPTION_REAL)
+    snprintf(help + length, sizeof help - (size_t)length, " (%g to %g)", option->low, option->high);
+  if (used + 2 > HELP_INDENT) {
+    printf("%s\n%*s", head, HELP_INDENT, "");
+  } else {
+    printf("%-*s", HELP_INDENT, head);
+  }
+  print_wrapped(help, HELP_INDENT, HELP_INDENT);
+}
+
+void command_help(const cli_command *command) {
+  printf("usage: gust %s %s\n\n", command->name, command->synopsis);
+  for (const char *paragraph = command->description; *paragraph;) {
+    size_t bytes = strcspn(paragraph, "\n");
+    char text[1024];
+    snprintf(text, sizeof text, "%.*s", (int)bytes, paragraph);
+    print_wrapped(text, 0, 0);
+    paragraph += bytes + (paragraph[bytes] == '\n');
+  }
+  for (const option_group *group = command->groups; group->title; group++) {
+    printf("\n%s:\n", group->title);
+    for (const cli_option *option = group->options; option->name; option++) print_option(option);
+  }
+  static const cli_option common[] = {
+      {.name = "help", .letter = 'h', .help = "print this and end"},
+      {.name = "version", .help = "print the version and end"},
+      {.name = NULL},
+  };
+  printf("\nHelp:\n");
+  for (const cli_option *option = common; option->name; option++) print_option(option);
+}

@@ -1,0 +1,17 @@
+/* Every subcommand. Each is defined in the folder it belongs to; main.c lists
+ * them in the order of the help. */
+#ifndef GUST_CLI_COMMANDS_H
+#define GUST_CLI_COMMANDS_H
+
+#include "command.h"
+
+extern const cli_command command_convert; /* quantize/cmd_convert.c */
+extern const cli_command command_chat;
+extern const cli_command command_run;
+extern const cli_command command_tokenize;
+extern const cli_command command_logits;
+extern const cli_command command_eval;
+extern const cli_command command_inspect;
+extern const cli_command command_verify;
+
+#endif

@@ -1,0 +1,50 @@
+/* Options that several commands share, and what they turn into: an open model,
+ * a context, sampling parameters. */
+#ifndef GUST_CLI_MODEL_OPTIONS_H
+#define GUST_CLI_MODEL_OPTIONS_H
+
+#include "command.h"
+
+/* --kv --threads --cpu --load --quiet: wherever a model runs. */
+typedef struct model_values {
+  option_value kv, threads, cpu, load, quiet;
+} model_values;
+extern const cli_option model_options[];
+
+/* --quiet alone, for commands that only read a file. */
+extern const cli_option quiet_options[];
+
+/* --temp --top-k --top-p --min-p --repeat-penalty --seed */
+typedef struct sampling_values {
+  option_value temperature, top_k, top_p, min_p, repeat_penalty, seed;
+} sampling_values;
+extern const cli_option sampling_options[];
+
+#define CONTEXT_MAX_POSITIONS (1u << 24)
+
+/* Checks what the option tables cannot: the environment variable GUST_CPU, which
+ * stands in for --cpu where that is not given. Returns OPTIONS_GO, or 2 after
+ * naming the mistake. */
+int model_options_check(const cli_command *command, model_values *values);
+
+/* Opens the model with a progress line; says which way --load auto took. */
+gust_status model_options_open(gust_model **model, const cli_command *command, const char *path,
+                               const model_values *values, gust_error *err);
+
+/* Opens a model that is only looked at: mapped, without a word. */
+gust_status model_options_look(gust_model **model, const char *path, gust_error *err);
+
+/* A context of `positions` (0: the model's own limit); says so when that is more
+ * than the model was trained for. */
+gust_status model_options_context(gust_context **context, const cli_command *command,
+                                  const gust_model *model, const model_values *values,
+                                  size_t positions, gust_error *err);
+
+/* The checkpoint's defaults, overridden by what was given. Without --seed one is
+ * drawn; it is below 2^32, so that it survives any JSON reader. */
+gust_sampling model_options_sampling(const gust_model *model, const sampling_values *values);
+
+/* "f16", "f32" or "q8": the key-value type the values ask for. */
+const char *model_options_kv_name(const model_values *values);
+
+#endif

@@ -1,0 +1,55 @@
+#define _POSIX_C_SOURCE 200809L
+
+#include "output_file.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "os.h"
+
+bool output_file_is_special(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+}
+
+gust_status output_file_open(output_file *output, const char *path, gust_error *err) {
+  const char *name = path;
+  memset(output, 0, sizeof *output);
+  output->path = path;
+  if (!output_file_is_special(path)) {
+    size_t bytes = strlen(path) + 32;
+    output->temporary = malloc(bytes);
+    if (!output->temporary) return command_error(err, GUST_E_MEMORY, "%s: no memory", path);
+    snprintf(output->temporary, bytes, "%s.%llx.part", path, (unsigned long long)os_now_ns());
+    name = output->temporary;
+  }
+  output->file = fopen(name, output->temporary ? "wbx" : "wb");
+  if (output->file) return GUST_OK;
+  return command_error(err, GUST_E_IO, "%s: cannot create: %s", name, strerror(errno));
+}
+
+static gust_status write_failed(const output_file *output, gust_error *err) {
+  return command_error(err, GUST_E_IO, "%s: cannot write: %s", output->path, strerror(errno));
+}
+
+gust_status output_file_write(output_file *output, const void *data, size_t bytes,
+                              gust_error *err) {
+  if (fwrite(data, 1, bytes, output->file) == bytes) return GUST_OK;
+  return write_failed(output, err);
+}
+
+gust_status output_file_close(output_file *output, gust_status status, gust_error *err) {
+  if (output->file) {
+    if (fclose(output->file) != 0 && status == GUST_OK) status = write_failed(output, err);
+    if (output->temporary) {
+      if (status == GUST_OK && !os_rename(output->temporary, output->path))
+        status = write_failed(output, err);
+      if (status != GUST_OK) os_remove(output->temporary);
+    }
+  }
+  free(output->temporary);
+  memset(output, 0, sizeof *output);
+  return status;
+}

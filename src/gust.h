@@ -1,0 +1,291 @@
+/* gust: run Mistral- and Llama-shaped chat models from one quantized file.
+ *
+ * This is the whole public interface of the library.
+ *
+ * Ownership. Every gust_<object>_open or _create hands out an object that the
+ * caller gives back to the matching _close or _destroy, which accept NULL.
+ * A gust_model is immutable once open: any number of contexts, decoders and
+ * samplers may use it, from any threads, as long as it outlives them. A
+ * context, decoder or sampler belongs to one thread at a time. Memory handed
+ * out as a pointer to be freed is freed with gust_free.
+ *
+ * Errors. Functions that can fail return a gust_status and, when `err` is not
+ * NULL, leave there one line of text: what failed, where, what was expected,
+ * what was found and what to do. On failure an out parameter is set to NULL or
+ * left as it was; nothing leaks. The library never prints, exits or aborts.
+ *
+ * Determinism. For one file, one token sequence and one key-value type the
+ * logits are the same bits on every CPU level, thread count and way of cutting
+ * the sequence into calls (docs/NUMERICS.md). */
+#ifndef GUST_H
+#define GUST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GUST_VERSION "0.1.0"
+
+/* The version of the library that is linked, as "major.minor.patch". */
+const char *gust_version(void);
+
+/* --- Errors ------------------------------------------------------------- */
+
+typedef enum gust_status {
+  GUST_OK = 0,
+  GUST_E_ARGUMENT = 1,     /* the caller broke a rule stated here */
+  GUST_E_MEMORY = 2,       /* an allocation failed */
+  GUST_E_IO = 3,           /* the operating system refused a read or write */
+  GUST_E_FORMAT = 4,       /* a file is damaged, truncated or malformed */
+  GUST_E_UNSUPPORTED = 5,  /* well formed, but asks for what gust lacks */
+  GUST_E_CONTEXT_FULL = 6, /* no room for another position */
+  GUST_E_CANCELLED = 7     /* a callback asked to stop */
+} gust_status;
+
+typedef struct gust_error {
+  gust_status status;
+  char text[512]; /* one line, no newline, NUL-terminated */
+} gust_error;
+
+/* A short name of a status, such as "damaged file"; never NULL. */
+const char *gust_status_name(gust_status status);
+
+/* Called now and then during long work with `done` of `total` units (bytes or
+ * tokens, as the function says). Returning true asks the work to stop; it then
+ * fails with GUST_E_CANCELLED. Called on the thread that called the library. */
+typedef bool gust_progress_fn(void *user, uint64_t done, uint64_t total);
+
+void gust_free(void *memory);
+
+/* --- CPU levels ---------------------------------------------------------- */
+
+/* The names of the instruction-set levels this CPU can run, from slowest ("c",
+ * always there) to fastest; NULL past the end. */
+const char *gust_cpu_level(size_t index);
+
+/* The number of threads used when an option says 0: the physical cores this
+ * process may run on; at least 1. */
+unsigned gust_default_threads(void);
+
+/* --- Models --------------------------------------------------------------- */
+
+typedef struct gust_model gust_model;
+
+typedef enum gust_load {
+  GUST_LOAD_AUTO = 0, /* copy when memory allows, else mmap */
+  GUST_LOAD_MMAP = 1, /* map the file; pages come in as they are used */
+  GUST_LOAD_COPY = 2  /* read it into huge pages: fastest decoding */
+} gust_load;
+
+typedef struct gust_model_options {
+  gust_load load;
+  gust_progress_fn *progress; /* bytes; may be NULL */
+  void *user;
+} gust_model_options;
+
+typedef struct gust_model_info {
+  const char *architecture; /* "mistral" or "llama" */
+  uint32_t vocab_size, hidden_size, intermediate_size, layers;
+  uint32_t heads, kv_heads, head_dim;
+  uint32_t max_positions;  /* positions the model was trained for */
+  uint32_t sliding_window; /* positions a token can see; 0: all before it */
+  double rope_theta;
+  float norm_eps;
+  bool tied_head;
+  bool has_chat_template;
+  int32_t bos_id;  /* -1: none */
+  size_t eos_count;
+  const int32_t *eos_ids; /* any of these ends an answer */
+  size_t tensor_count;
+  uint64_t file_bytes;
+  uint64_t weight_bytes_per_token; /* bytes of weights one decoded token reads */
+  double bits_per_weight;          /* whole file, over true parameters */
+  gust_load load;                  /* the way actually taken */
+} gust_model_info;
+
+typedef struct gust_tensor_info {
+  const char *name; /* as in the checkpoint */
+  const char *type; /* "f32", "bf16", "q8" or "q4" */
+  uint32_t rank;    /* 1 or 2 */
+  uint64_t shape[2]; /* [out, in] of a matrix, [length, 1] of a vector */
+  uint64_t offset, bytes; /* place in the file */
+  uint64_t checksum;      /* XXH64 of those bytes, seed 0 */
+} gust_tensor_info;
+
+/* One file the checkpoint was read from. */
+typedef struct gust_source_info {
+  const char *name;
+  uint64_t bytes;
+  char sha256[65]; /* lower-case hexadecimal */
+} gust_source_info;
+
+/* Opens a .gust file. `options` may be NULL. The file is taken as hostile:
+ * every count, offset and size is checked. Checksums are not (see
+ * gust_model_verify). */
+gust_status gust_model_open(gust_model **model, const char *path,
+                            const gust_model_options *options, gust_error *err);
+/* Makes a model of a published shape with random weights, in memory: to measure
+ * speed without a checkpoint. `shape` is "mistral-7b", "zephyr-7b",
+ * "llama-2-7b", "llama-2-13b" or "demo"; `type` is "q4", "q8", "bf16" or "f32",
+ * chosen per tensor as the converter does. The weights are the same at any
+ * thread count and the logits finite. Each byte of text is a token; there is no
+ * chat template. Progress in bytes. */
+gust_status gust_model_create_synthetic(gust_model **model, const char *shape, const char *type,
+                                        gust_progress_fn *progress, void *user, gust_error *err);
+void gust_model_close(gust_model *model);
+
+/* What follows is owned by the model and lives as long as it does. */
+const gust_model_info *gust_model_get_info(const gust_model *model);
+gust_status gust_model_get_tensor(const gust_model *model, size_t index, gust_tensor_info *info);
+size_t gust_model_source_count(const gust_model *model);
+gust_status gust_model_get_source(const gust_model *model, size_t index, gust_source_info *info);
+/* The checkpoint's chat template (Jinja source), or NULL. */
+const char *gust_model_chat_template(const gust_model *model);
+
+/* Recomputes every tensor's checksum. Progress in bytes. Fails with
+ * GUST_E_FORMAT naming the first tensor that differs. */
+gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progress, void *user,
+                              gust_error *err);
+
+/* --- Text ----------------------------------------------------------------- */
+
+#define GUST_TOKENIZE_BOS 1u     /* put the begin-of-sequence id first */
+#define GUST_TOKENIZE_SPECIAL 2u /* read special tokens spelled in the text */
+
+/* Text (any bytes; what is no UTF-8 becomes byte tokens) to ids in
+ * [0, vocab_size), exactly as the checkpoint's tokenizer does. *ids is to be
+ * freed; NULL when *count is 0. */
+gust_status gust_tokenize(const gust_model *model, const char *text, size_t bytes, unsigned flags,
+                          int32_t **ids, size_t *count, gust_error *err);
+
+/* Ids to text, piece by piece. Special tokens yield nothing. Whole UTF-8
+ * characters only: bytes of an unfinished one wait for the next id. */
+typedef struct gust_decoder gust_decoder;
+gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model, gust_error *err);
+/* *text stays valid until the next call; it is not NUL-terminated. */
+gust_status gust_decoder_push(gust_decoder *decoder, int32_t id, const char **text, size_t *bytes,
+                              gust_error *err);
+/* Ends the sequence: what waited comes out with U+FFFD in place of the
+ * character that never finished, and the decoder starts anew. */
+gust_status gust_decoder_finish(gust_decoder *decoder, const char **text, size_t *bytes,
+                                gust_error *err);
+void gust_decoder_destroy(gust_decoder *decoder);
+
+typedef struct gust_message {
+  const char *role; /* "system", "user" or "assistant" */
+  const char *content;
+  size_t bytes; /* of content, which may hold any UTF-8 text */
+} gust_message;
+
+/* Renders the model's chat template. With `open_answer` the prompt ends where
+ * the assistant is to speak. Special tokens are read only in the template's
+ * own text, never inside a message. *ids is to be freed. */
+gust_status gust_chat_tokenize(const gust_model *model, const gust_message *messages, size_t count,
+                               bool open_answer, int32_t **ids, size_t *id_count, gust_error *err);
+/* The same as text; *text is NUL-terminated and to be freed. */
+gust_status gust_chat_render(const gust_model *model, const gust_message *messages, size_t count,
+                             bool open_answer, char **text, gust_error *err);
+
+/* --- Contexts: a token sequence and its key-value cache -------------------- */
+
+typedef struct gust_context gust_context;
+
+typedef enum gust_kv { GUST_KV_F16 = 0, GUST_KV_F32 = 1, GUST_KV_Q8 = 2 } gust_kv;
+
+typedef struct gust_context_options {
+  size_t positions; /* most tokens the sequence may hold; 0: the model's own
+                       limit. Memory is reserved for all, used as it grows. */
+  gust_kv kv;
+  unsigned threads; /* 0: gust_default_threads() */
+  const char *cpu;  /* fastest level to use, or NULL for the best there is */
+  size_t batch;     /* most tokens computed at once in prefill; 0: 256 */
+} gust_context_options;
+
+gust_status gust_context_create(gust_context **context, const gust_model *model,
+                                const gust_context_options *options, gust_error *err);
+void gust_context_destroy(gust_context *context);
+
+/* Appends `count` ids and computes the logits after the last of them.
+ * Progress in tokens, between batches. Fails before computing anything when an
+ * id is out of range or the sequence would not fit; when cancelled, what was
+ * computed stays and gust_context_length says how much. */
+gust_status gust_context_feed(gust_context *context, const int32_t *ids, size_t count,
+                              gust_progress_fn *progress, void *user, gust_error *err);
+
+/* Logits after one fed position: vocab_size floats, valid during the call.
+ * Returning true stops the feed with GUST_E_CANCELLED. */
+typedef bool gust_logits_fn(void *user, size_t position, const float *logits);
+
+/* As gust_context_feed, handing the logits of every fed position in order. */
+gust_status gust_context_score(gust_context *context, const int32_t *ids, size_t count,
+                               gust_logits_fn *fn, void *user, gust_error *err);
+
+/* vocab_size logits after the last id, valid until the context changes; NULL
+ * while there are none (nothing fed, or just truncated or cancelled). */
+const float *gust_context_logits(const gust_context *context);
+
+size_t gust_context_length(const gust_context *context);
+size_t gust_context_capacity(const gust_context *context);
+const int32_t *gust_context_ids(const gust_context *context);
+const char *gust_context_cpu(const gust_context *context);
+unsigned gust_context_threads(const gust_context *context);
+
+/* Forgets all but the first `length` ids. With sliding-window attention the
+ * cache keeps little more than a window; when positions that would be needed
+ * again are overwritten already, the context is emptied instead. The length
+ * that is left is returned: `length`, or 0. */
+size_t gust_context_truncate(gust_context *context, size_t length);
+
+/* --- Sampling --------------------------------------------------------------- */
+
+typedef struct gust_sampling {
+  float temperature;    /* 0: greedy, the first of the largest logits */
+  uint32_t top_k;       /* 0: off */
+  float top_p;          /* 1: off */
+  float min_p;          /* 0: off */
+  float repeat_penalty; /* 1: off; applied to ids of the whole sequence */
+  uint64_t seed;
+} gust_sampling;
+
+/* The checkpoint's generation defaults; seed 0. */
+gust_sampling gust_model_sampling(const gust_model *model);
+/* The checkpoint's own limit on new tokens, or 0. */
+uint32_t gust_model_max_new_tokens(const gust_model *model);
+
+typedef struct gust_sampler gust_sampler;
+gust_status gust_sampler_create(gust_sampler **sampler, const gust_model *model,
+                                const gust_sampling *sampling, gust_error *err);
+void gust_sampler_destroy(gust_sampler *sampler);
+/* Draws the id that follows the context's sequence. The same seed, options and
+ * sequence of logits draw the same ids. The context is not changed. */
+gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context, int32_t *id,
+                              gust_error *err);
+
+/* --- Generation: the loop most programs want ---------------------------------- */
+
+typedef enum gust_finish {
+  GUST_FINISH_EOS,       /* the model ended its answer */
+  GUST_FINISH_LIMIT,     /* max_tokens were drawn */
+  GUST_FINISH_CONTEXT,   /* the context is full */
+  GUST_FINISH_CALLBACK   /* the callback asked to stop */
+} gust_finish;
+
+/* One drawn id and its text: `bytes` of it, not NUL-terminated, none while half
+ * a character waits. What still waits at the end comes with id -1. Return true
+ * to stop. */
+typedef bool gust_token_fn(void *user, int32_t id, const char *text, size_t bytes);
+
+/* Draws ids after what has been fed, handing each to `fn` and feeding it, until
+ * an end. The end-of-sequence id is neither handed out nor fed. max_tokens 0
+ * means no limit but the context. *finish may be NULL. */
+gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
+                          gust_token_fn *fn, void *user, gust_finish *finish, gust_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,52 @@
+#include "key_value_cache.h"
+
+#include <string.h>
+
+#include "os.h"
+
+gust_status gust_kv_cache_create(gust_kv_cache *cache, const gust_config *config, int kv_type,
+                                 size_t positions, size_t batch, gust_error *err) {
+  memset(cache, 0, sizeof *cache);
+  cache->kv_heads = config->kv_heads;
+  cache->window = config->sliding_window;
+  cache->key_bytes = gust_round_up(gust_key_tile_bytes(kv_type, config->head_dim), 64);
+  cache->value_bytes = gust_round_up(gust_value_tile_bytes(kv_type, config->head_dim), 64);
+  cache->layer_bytes = (cache->key_bytes + cache->value_bytes) * config->kv_heads;
+  cache->chunk_bytes = cache->layer_bytes * config->layers;
+  size_t chunks = (positions + GUST_CHUNK - 1) / GUST_CHUNK;
+  /* A batch stores all its positions before its first token looks back a whole
+   * window; both ends may cut a chunk. */
+  size_t ring = cache->window ? (cache->window + batch + GUST_CHUNK - 1) / GUST_CHUNK + 1 : chunks;
+  cache->ring_chunks = ring < chunks ? ring : chunks;
+  if (cache->chunk_bytes > SIZE_MAX / 2 / cache->ring_chunks)
+    return gust_fail(err, GUST_E_ARGUMENT, "a context of %zu positions is too large for memory",
+                     positions);
+  cache->reserved = cache->chunk_bytes * cache->ring_chunks;
+  cache->base = os_reserve(cache->reserved);
+  if (!cache->base)
+    return gust_fail_memory(err, "the key-value cache (--ctx, --kv)", cache->reserved);
+  return GUST_OK;
+}
+
+void gust_kv_cache_destroy(gust_kv_cache *cache) {
+  if (cache->base) os_release(cache->base, cache->reserved);
+  memset(cache, 0, sizeof *cache);
+}
+
+gust_status gust_kv_cache_grow(gust_kv_cache *cache, size_t end, gust_error *err) {
+  size_t chunks = (end + GUST_CHUNK - 1) / GUST_CHUNK;
+  if (chunks && chunks - 1 > cache->newest_chunk) cache->newest_chunk = chunks - 1;
+  if (chunks > cache->ring_chunks) chunks = cache->ring_chunks;
+  if (chunks <= cache->committed_chunks) return GUST_OK;
+  size_t from = cache->committed_chunks * cache->chunk_bytes;
+  if (!os_commit(cache->base, from, chunks * cache->chunk_bytes - from))
+    return gust_fail_memory(err, "the growing key-value cache (--ctx, --kv)",
+                            chunks * cache->chunk_bytes);
+  cache->committed_chunks = chunks;
+  return GUST_OK;
+}
+
+bool gust_kv_cache_can_truncate(const gust_kv_cache *cache, size_t length) {
+  size_t needed = gust_kv_cache_first(cache, length) / GUST_CHUNK;
+  return needed + cache->ring_chunks > cache->newest_chunk;
+}

@@ -1,0 +1,368 @@
+#include "model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "checksum.h"
+#include "panel.h"
+#include "pool.h"
+
+/* Copying reads in parts of this size, so that progress shows and threads share. */
+#define COPY_PART (4u << 20)
+#define COPY_PARTS_PER_STEP 16u
+/* What auto leaves free besides the copy: caches, scratch, other programs. */
+#define AUTO_HEADROOM ((uint64_t)1 << 30)
+
+/* --- typed views ------------------------------------------------------------- */
+
+static const gust_tensor *find_tensor(const gust_header *header, const char *name) {
+  for (size_t i = 0; i < header->tensor_count; i++)
+    if (strcmp(header->tensors[i].name, name) == 0) return &header->tensors[i];
+  return NULL;
+}
+
+static gust_status get_tensor(const gust_model *model, const char *path, const char *name,
+                              uint32_t rank, uint64_t rows, uint64_t columns,
+                              const gust_tensor **tensor, gust_error *err) {
+  const gust_tensor *found = find_tensor(&model->header, name);
+  if (!found)
+    return gust_fail(err, GUST_E_FORMAT, "%s: tensor %s is missing; convert the model again", path,
+                     name);
+  if (found->rank != rank || found->shape[0] != rows || found->shape[1] != columns)
+    return gust_fail(err, GUST_E_FORMAT,
+                     "%s: tensor %s: expected shape [%llu, %llu], found [%llu, %llu]; convert the "
+                     "model again",
+                     path, name, (unsigned long long)rows, (unsigned long long)columns,
+                     (unsigned long long)found->shape[0], (unsigned long long)found->shape[1]);
+  *tensor = found;
+  return GUST_OK;
+}
+
+static gust_status get_vector(const gust_model *model, const char *path, const char *name,
+                              uint64_t length, const float **vector, gust_error *err) {
+  const gust_tensor *tensor;
+  gust_status status = get_tensor(model, path, name, 1, length, 1, &tensor, err);
+  if (status) return status;
+  *vector = (const float *)(const void *)(model->file + tensor->offset);
+  return GUST_OK;
+}
+
+static gust_status get_matrix(const gust_model *model, const char *path, const char *name,
+                              uint64_t rows, uint64_t columns, gust_matrix *matrix,
+                              gust_error *err) {
+  const gust_tensor *tensor;
+  gust_status status = get_tensor(model, path, name, 2, rows, columns, &tensor, err);
+  if (status) return status;
+  size_t panel_count = gust_round_up((size_t)rows, GUST_PANEL_ROWS) / GUST_PANEL_ROWS;
+  *matrix = (gust_matrix){.type = tensor->type,
+                          .panels = model->file + tensor->offset,
+                          .panel_bytes = (size_t)tensor->bytes / panel_count,
+                          .panel_count = panel_count,
+                          .rows = (size_t)rows,
+                          .k_padded = gust_round_up((size_t)columns, GUST_TILE_K)};
+  return GUST_OK;
+}
+
+static gust_status get_layer(gust_model *model, const char *path, uint32_t index, gust_error *err) {
+  const gust_config *c = &model->header.config;
+  gust_layer *layer = &model->layers[index];
+  uint64_t q_rows = (uint64_t)c->heads * c->head_dim, kv_rows = (uint64_t)c->kv_heads * c->head_dim;
+  const struct {
+    const char *name;
+    uint64_t rows, columns;
+    gust_matrix *matrix;
+  } matrices[] = {
+      {"self_attn.q_proj", q_rows, c->hidden_size, &layer->q},
+      {"self_attn.k_proj", kv_rows, c->hidden_size, &layer->k},
+      {"self_attn.v_proj", kv_rows, c->hidden_size, &layer->v},
+      {"self_attn.o_proj", c->hidden_size, q_rows, &layer->o},
+      {"mlp.gate_proj", c->intermediate_size, c->hidden_size, &layer->gate},
+      {"mlp.up_proj", c->intermediate_size, c->hidden_size, &layer->up},
+      {"mlp.down_proj", c->hidden_size, c->intermediate_size, &layer->down},
+  };
+  char name[96];
+  for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
+    snprintf(name, sizeof name, "model.layers.%u.%s.weight", index, matrices[i].name);
+    gust_status status = get_matrix(model, path, name, matrices[i].rows, matrices[i].columns,
+                                    matrices[i].matrix, err);
+    if (status) return status;
+  }
+  snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", index);
+  gust_status status = get_vector(model, path, name, c->hidden_size, &layer->attention_norm, err);
+  if (status) return status;
+  snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", index);
+  return get_vector(model, path, name, c->hidden_size, &layer->ffn_norm, err);
+}
+
+static gust_status get_all_tensors(gust_model *model, const char *path, gust_error *err) {
+  const gust_config *c = &model->header.config;
+  gust_status status = get_matrix(model, path, "model.embed_tokens.weight", c->vocab_size,
+                                  c->hidden_size, &model->embedding, err);
+  if (status) return status;
+  model->head = model->embedding;
+  if (!c->tied_head)
+    status =
+        get_matrix(model, path, "lm_head.weight", c->vocab_size, c->hidden_size, &model->head, err);
+  if (!status)
+    status = get_vector(model, path, "model.norm.weight", c->hidden_size, &model->final_norm, err);
+  if (status) return status;
+  model->layers = calloc(c->layers, sizeof *model->layers);
+  if (!model->layers)
+    return gust_fail_memory(err, "the layer table", c->layers * sizeof *model->layers);
+  for (uint32_t i = 0; i < c->layers && !status; i++) status = get_layer(model, path, i, err);
+  return status;
+}
+
+/* --- getting the bytes ----------------------------------------------------------- */
+
+typedef struct copy_job {
+  os_file file;
+  uint8_t *target;
+  uint64_t begin, bytes;
+  int *error; /* per worker */
+} copy_job;
+
+static void copy_parts(void *arg, size_t begin, size_t end, unsigned worker) {
+  copy_job *job = arg;
+  for (size_t i = begin; i < end; i++) {
+    uint64_t offset = job->begin + (uint64_t)i * COPY_PART;
+    uint64_t left = job->bytes - offset;
+    size_t n = left < COPY_PART ? (size_t)left : COPY_PART;
+    if (!os_read_at(job->file, job->target + offset, n, offset)) job->error[worker] = errno;
+  }
+}
+
+static gust_status run_copy(copy_job *job, gust_pool *pool, const char *path,
+                            const gust_model_options *options, gust_error *err) {
+  unsigned threads = gust_pool_threads(pool);
+  for (job->begin = 0; job->begin < job->bytes;) {
+    uint64_t left = job->bytes - job->begin, step = (uint64_t)COPY_PART * COPY_PARTS_PER_STEP;
+    if (left < step) step = left;
+    gust_pool_run(pool, copy_parts, job, (size_t)((step + COPY_PART - 1) / COPY_PART), 1);
+    for (unsigned i = 0; i < threads; i++)
+      if (job->error[i])
+        return gust_fail(err, GUST_E_IO, "%s: cannot read: %s; is the file still being written?",
+                         path, strerror(job->error[i]));
+    job->begin += step;
+    if (options->progress && options->progress(options->user, job->begin, job->bytes))
+      return gust_fail(err, GUST_E_CANCELLED, "%s: loading was cancelled", path);
+  }
+  return GUST_OK;
+}
+
+/* Reads the whole file into huge pages: the same bytes as the mapping, faster to
+ * walk (docs/BENCHMARKS.md). */
+static gust_status copy_file(gust_model *model, const char *path, const gust_model_options *options,
+                             gust_error *err) {
+  gust_status status = GUST_OK;
+  uint64_t bytes = 0;
+  gust_pool *pool = gust_pool_create(gust_default_threads());
+  int *errors = calloc(gust_default_threads(), sizeof *errors);
+  os_file file = os_open_read(path, &bytes);
+  model->copy_bytes = model->map.bytes;
+  if (pool && errors) model->copy = os_reserve(model->copy_bytes);
+  if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
+    status =
+        gust_fail_memory(err, "a copy of the model (--load mmap needs none)", model->copy_bytes);
+  else if (file < 0 || bytes != model->copy_bytes)
+    status = gust_fail(err, GUST_E_IO, "%s: cannot read again: it was replaced or %s", path,
+                       strerror(errno));
+  if (!status) {
+    copy_job job = {file, model->copy, 0, bytes, errors};
+    status = run_copy(&job, pool, path, options, err);
+  }
+  if (file >= 0) os_close(file);
+  free(errors);
+  gust_pool_destroy(pool);
+  if (status) return status;
+  model->file = model->copy;
+  return GUST_OK;
+}
+
+static gust_status get_bytes(gust_model *model, const char *path, const gust_model_options *options,
+                             gust_error *err) {
+  gust_load load = options->load;
+  if (load == GUST_LOAD_AUTO) {
+    uint64_t available = os_available_memory();
+    bool roomy = available > AUTO_HEADROOM && model->map.bytes < available - AUTO_HEADROOM;
+    load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
+  }
+  model->info.load = load;
+  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, err);
+  os_will_need(&model->map, 0, model->map.bytes);
+  model->file = model->map.data;
+  return GUST_OK;
+}
+
+/* --- opening ---------------------------------------------------------------------- */
+
+static void fill_info(gust_model *model) {
+  const gust_header *header = &model->header;
+  const gust_config *c = &header->config;
+  gust_model_info *info = &model->info;
+  double parameters = 0, bytes = 0;
+  for (size_t i = 0; i < header->tensor_count; i++) {
+    const gust_tensor *t = &header->tensors[i];
+    parameters += (double)t->shape[0] * (double)t->shape[1];
+    bytes += (double)t->bytes;
+    info->weight_bytes_per_token += t->bytes;
+  }
+  /* Of the embedding one row is read, unless it is the head as well. */
+  if (!c->tied_head)
+    info->weight_bytes_per_token -= model->embedding.panel_bytes * model->embedding.panel_count;
+  info->architecture = c->arch == GUST_ARCH_MISTRAL ? "mistral" : "llama";
+  info->vocab_size = c->vocab_size;
+  info->hidden_size = c->hidden_size;
+  info->intermediate_size = c->intermediate_size;
+  info->layers = c->layers;
+  info->heads = c->heads;
+  info->kv_heads = c->kv_heads;
+  info->head_dim = c->head_dim;
+  info->max_positions = c->max_positions;
+  info->sliding_window = c->sliding_window;
+  info->rope_theta = c->rope_theta;
+  info->norm_eps = c->norm_eps;
+  info->tied_head = c->tied_head;
+  info->has_chat_template = header->chat_template != NULL;
+  info->bos_id = c->bos_id;
+  info->eos_count = c->eos_count;
+  info->eos_ids = c->eos_ids;
+  info->tensor_count = header->tensor_count;
+  info->file_bytes = header->file_bytes;
+  info->bits_per_weight = bytes * 8 / parameters;
+}
+
+gust_status gust_model_resolve(gust_model *model, const char *where, gust_error *err) {
+  gust_status status = get_all_tensors(model, where, err);
+  if (!status) fill_info(model);
+  return status;
+}
+
+static gust_status open_header(gust_model *model, const char *path, gust_error *err) {
+  size_t header_bytes;
+  if (!os_map_file(&model->map, path))
+    return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
+                     strerror(errno));
+  if (model->map.bytes < GUST_PROLOGUE_BYTES)
+    return gust_fail(err, GUST_E_FORMAT,
+                     "%s: expected a .gust file of at least %u bytes, found %zu; convert the model "
+                     "with gust convert",
+                     path, GUST_PROLOGUE_BYTES, model->map.bytes);
+  gust_status status =
+      gust_header_size(model->map.data, model->map.bytes, path, &header_bytes, err);
+  if (!status)
+    status = gust_header_decode(&model->header, model->map.data, header_bytes, model->map.bytes,
+                                path, err);
+  if (!status)
+    status = gust_tokenizer_create(&model->tokenizer, model->header.tokenizer,
+                                   model->header.tokenizer_bytes, path, err);
+  if (!status && gust_tokenizer_size(model->tokenizer) > model->header.config.vocab_size)
+    status = gust_fail(err, GUST_E_FORMAT,
+                       "%s: the tokenizer has %u pieces, the model only %u; convert it again", path,
+                       gust_tokenizer_size(model->tokenizer), model->header.config.vocab_size);
+  return status;
+}
+
+gust_status gust_model_open(gust_model **out, const char *path, const gust_model_options *options,
+                            gust_error *err) {
+  static const gust_model_options defaults;
+  *out = NULL;
+  gust_model *model = calloc(1, sizeof *model);
+  if (!model) return gust_fail_memory(err, "a model", sizeof *model);
+  gust_status status = open_header(model, path, err);
+  if (!status) status = get_bytes(model, path, options ? options : &defaults, err);
+  if (!status) status = gust_model_resolve(model, path, err);
+  if (status) {
+    gust_model_close(model);
+    return status;
+  }
+  /* The copy has it all; the mapping would only hold the file's pages. */
+  if (model->copy) os_unmap_file(&model->map);
+  *out = model;
+  return GUST_OK;
+}
+
+void gust_model_close(gust_model *model) {
+  if (!model) return;
+  gust_tokenizer_destroy(model->tokenizer);
+  gust_header_clear(&model->header);
+  free(model->layers);
+  if (model->copy) os_release(model->copy, model->copy_bytes);
+  os_unmap_file(&model->map);
+  free(model);
+}
+
+/* --- asking ------------------------------------------------------------------------ */
+
+const gust_model_info *gust_model_get_info(const gust_model *model) {
+  return &model->info;
+}
+
+gust_status gust_model_get_tensor(const gust_model *model, size_t index, gust_tensor_info *info) {
+  if (index >= model->header.tensor_count) return GUST_E_ARGUMENT;
+  const gust_tensor *t = &model->header.tensors[index];
+  *info = (gust_tensor_info){.name = t->name,
+                             .type = gust_type_name(t->type),
+                             .rank = t->rank,
+                             .shape = {t->shape[0], t->shape[1]},
+                             .offset = t->offset,
+                             .bytes = t->bytes,
+                             .checksum = t->checksum};
+  return GUST_OK;
+}
+
+size_t gust_model_source_count(const gust_model *model) {
+  return model->header.source_count;
+}
+
+gust_status gust_model_get_source(const gust_model *model, size_t index, gust_source_info *info) {
+  if (index >= model->header.source_count) return GUST_E_ARGUMENT;
+  const gust_source *source = &model->header.sources[index];
+  info->name = source->name;
+  info->bytes = source->bytes;
+  for (int i = 0; i < 32; i++) snprintf(info->sha256 + 2 * i, 3, "%02x", source->sha256[i]);
+  return GUST_OK;
+}
+
+const char *gust_model_chat_template(const gust_model *model) {
+  return model->header.chat_template;
+}
+
+gust_sampling gust_model_sampling(const gust_model *model) {
+  const gust_generation *g = &model->header.generation;
+  return (gust_sampling){g->temperature, g->top_k, g->top_p, g->min_p, g->repeat_penalty, 0};
+}
+
+uint32_t gust_model_max_new_tokens(const gust_model *model) {
+  return model->header.generation.max_new_tokens;
+}
+
+gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progress, void *user,
+                              gust_error *err) {
+  const gust_header *header = &model->header;
+  uint64_t total = 0, done = 0;
+  for (size_t i = 0; i < header->tensor_count; i++) total += header->tensors[i].bytes;
+  for (size_t i = 0; i < header->tensor_count; i++) {
+    const gust_tensor *t = &header->tensors[i];
+    gust_xxh64 hash;
+    gust_xxh64_begin(&hash, 0);
+    for (uint64_t at = 0; at < t->bytes;) {
+      uint64_t left = t->bytes - at;
+      size_t n = left < COPY_PART ? (size_t)left : COPY_PART;
+      gust_xxh64_update(&hash, model->file + t->offset + at, n);
+      at += n;
+      done += n;
+      if (progress && progress(user, done, total))
+        return gust_fail(err, GUST_E_CANCELLED, "verification was cancelled");
+    }
+    uint64_t found = gust_xxh64_end(&hash);
+    if (found != t->checksum)
+      return gust_fail(err, GUST_E_FORMAT,
+                       "tensor %s: expected checksum %016llx, found %016llx; the file is damaged: "
+                       "copy or convert it again",
+                       t->name, (unsigned long long)t->checksum, (unsigned long long)found);
+  }
+  return GUST_OK;
+}

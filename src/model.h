@@ -1,0 +1,45 @@
+/* An open model: the mapped or copied file, its header, and typed views of the
+ * tensors the forward pass uses. Internal to src. */
+#ifndef GUST_MODEL_H
+#define GUST_MODEL_H
+
+#include "format.h"
+#include "os.h"
+#include "tokenizer.h"
+
+/* A packed matrix: panels of 16 rows (kernels/panel.h). */
+typedef struct gust_matrix {
+  gust_type type;
+  const uint8_t *panels;
+  size_t panel_bytes, panel_count;
+  size_t rows, k_padded;
+} gust_matrix;
+
+typedef struct gust_layer {
+  const float *attention_norm, *ffn_norm; /* [hidden], zero-padded to 128 */
+  gust_matrix q, k, v, o, gate, up, down;
+} gust_layer;
+
+struct gust_model {
+  gust_header header;
+  gust_model_info info;
+  gust_tokenizer *tokenizer;
+  os_map map;     /* GUST_LOAD_MMAP, and while copying */
+  void *copy;     /* GUST_LOAD_COPY: the whole file in huge pages */
+  size_t copy_bytes;
+  const uint8_t *file; /* whichever of the two holds the bytes */
+  gust_matrix embedding, head;
+  const float *final_norm;
+  gust_layer *layers;
+};
+
+/* The last step of making a model: points its typed views at the tensors that
+ * `header` places in `file`, and fills in `info` (but info.load). `where` begins
+ * errors. */
+gust_status gust_model_resolve(gust_model *model, const char *where, gust_error *err);
+
+static inline const gust_tokenizer *gust_model_tokenizer(const gust_model *model) {
+  return model->tokenizer;
+}
+
+#endif

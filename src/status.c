@@ -1,0 +1,40 @@
+#include "status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+const char *gust_version(void) {
+  return GUST_VERSION;
+}
+
+const char *gust_status_name(gust_status status) {
+  switch (status) {
+    case GUST_OK: return "ok";
+    case GUST_E_ARGUMENT: return "invalid argument";
+    case GUST_E_MEMORY: return "out of memory";
+    case GUST_E_IO: return "input/output error";
+    case GUST_E_FORMAT: return "damaged file";
+    case GUST_E_UNSUPPORTED: return "not supported";
+    case GUST_E_CONTEXT_FULL: return "context full";
+    case GUST_E_CANCELLED: return "cancelled";
+  }
+  return "unknown status";
+}
+
+gust_status gust_fail(gust_error *err, gust_status status, const char *format, ...) {
+  if (!err) return status;
+  err->status = status;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(err->text, sizeof err->text, format, args);
+  va_end(args);
+  /* Names quoted from a hostile file must not drive the terminal. */
+  for (char *p = err->text; *p; p++)
+    if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+  return status;
+}
+
+gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes) {
+  return gust_fail(err, GUST_E_MEMORY, "out of memory: %s needs %zu bytes; free some or use less",
+                   what, bytes);
+}

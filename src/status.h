@@ -1,0 +1,21 @@
+/* How library code fails: one call that fills in the caller's gust_error. */
+#ifndef GUST_STATUS_H
+#define GUST_STATUS_H
+
+#include "gust.h"
+
+#if defined(__GNUC__)
+#define GUST_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+#else
+#define GUST_PRINTF(format_index, first)
+#endif
+
+/* Formats one line into *err (which may be NULL) and returns `status`. Control
+ * characters that came in from a file are replaced by '?'. */
+gust_status gust_fail(gust_error *err, gust_status status, const char *format, ...)
+    GUST_PRINTF(3, 4);
+
+/* gust_fail for an allocation of `bytes` for `what`. */
+gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes);
+
+#endif

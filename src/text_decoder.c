@@ -1,0 +1,114 @@
+/* Ids to text, as Hugging Face's decoder for such tokenizers does: a run of byte
+ * pieces is one string, and when that is no UTF-8 every byte of it becomes a
+ * U+FFFD. So a run waits until a piece of text, or the end, has closed it. */
+#include "text_decoder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "model.h"
+#include "unicode_classes.h"
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
+#define REPLACEMENT_BYTES 3u
+
+typedef struct byte_buffer {
+  char *data;
+  size_t count, room;
+} byte_buffer;
+
+struct gust_decoder {
+  const gust_tokenizer *tokenizer;
+  byte_buffer run; /* byte pieces not yet closed */
+  byte_buffer out; /* what the last call handed out */
+  bool begun;      /* text has come out */
+};
+
+/* Room for `bytes` more, so that what follows cannot fail. */
+static bool reserve(byte_buffer *buffer, size_t bytes) {
+  if (buffer->room - buffer->count >= bytes) return true;
+  if (bytes > SIZE_MAX / 2 - buffer->count) return false;
+  size_t room = 2 * (buffer->count + bytes);
+  char *data = realloc(buffer->data, room);
+  if (!data) return false;
+  buffer->data = data;
+  buffer->room = room;
+  return true;
+}
+
+static void append(byte_buffer *buffer, const char *data, size_t bytes) {
+  if (bytes) memcpy(buffer->data + buffer->count, data, bytes);
+  buffer->count += bytes;
+}
+
+gust_status gust_decoder_create_on(gust_decoder **decoder, const gust_tokenizer *tokenizer,
+                                   gust_error *err) {
+  *decoder = calloc(1, sizeof **decoder);
+  if (!*decoder) return gust_fail_memory(err, "a text decoder", sizeof **decoder);
+  (*decoder)->tokenizer = tokenizer;
+  return GUST_OK;
+}
+
+gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model, gust_error *err) {
+  return gust_decoder_create_on(decoder, gust_model_tokenizer(model), err);
+}
+
+void gust_decoder_destroy(gust_decoder *decoder) {
+  if (!decoder) return;
+  free(decoder->run.data);
+  free(decoder->out.data);
+  free(decoder);
+}
+
+/* Moves the run and then `piece` to the output, less the sequence's leading
+ * space. Nothing changes when memory is short. */
+static gust_status emit(gust_decoder *d, const char *piece, size_t bytes, const char **text,
+                        size_t *text_bytes, gust_error *err) {
+  d->out.count = 0;
+  size_t most = REPLACEMENT_BYTES * d->run.count + bytes;
+  if (!reserve(&d->out, most)) return gust_fail_memory(err, "decoded text", most);
+  if (gust_utf8_valid(d->run.data, d->run.count)) {
+    append(&d->out, d->run.data, d->run.count);
+  } else {
+    for (size_t i = 0; i < d->run.count; i++) append(&d->out, REPLACEMENT, REPLACEMENT_BYTES);
+  }
+  append(&d->out, piece, bytes);
+  d->run.count = 0;
+  size_t skip = 0;
+  if (!d->begun && d->out.count) {
+    d->begun = true;
+    if (gust_tokenizer_strips_prefix(d->tokenizer) && d->out.data[0] == ' ') skip = 1;
+  }
+  *text = d->out.count ? d->out.data + skip : "";
+  *text_bytes = d->out.count - skip;
+  return GUST_OK;
+}
+
+gust_status gust_decoder_push(gust_decoder *d, int32_t id, const char **text, size_t *bytes,
+                              gust_error *err) {
+  *text = "";
+  *bytes = 0;
+  uint32_t size = gust_tokenizer_size(d->tokenizer);
+  if (id < 0 || (uint32_t)id >= size)
+    return gust_fail(err, GUST_E_ARGUMENT, "decoder: expected an id below %u, found %d", size,
+                     (int)id);
+  uint32_t flags = gust_tokenizer_flags(d->tokenizer, id);
+  if (flags & GUST_PIECE_SPECIAL) return GUST_OK;
+  const char *piece;
+  size_t piece_bytes;
+  gust_tokenizer_piece(d->tokenizer, id, &piece, &piece_bytes);
+  if (!(flags & GUST_PIECE_BYTE)) return emit(d, piece, piece_bytes, text, bytes, err);
+  if (!reserve(&d->run, piece_bytes))
+    return gust_fail_memory(err, "decoded text", d->run.count + piece_bytes);
+  append(&d->run, piece, piece_bytes);
+  return GUST_OK;
+}
+
+gust_status gust_decoder_finish(gust_decoder *d, const char **text, size_t *bytes,
+                                gust_error *err) {
+  *text = "";
+  *bytes = 0;
+  gust_status status = emit(d, NULL, 0, text, bytes, err);
+  if (!status) d->begun = false;
+  return status;
+}

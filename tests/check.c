@@ -1,0 +1,140 @@
+#define _XOPEN_SOURCE 700 /* mkdtemp, nftw */
+
+#include "check.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* After so many the rest is only counted. */
+#define FAILURES_SHOWN 40
+
+static long checks_run, checks_failed;
+static char temp_folder[256];
+
+bool check_that(bool held, const char *file, int line, const char *what) {
+  checks_run++;
+  if (!held) {
+    if (++checks_failed > FAILURES_SHOWN) return false;
+    fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
+  }
+  return held;
+}
+
+bool check_eq_int(long long a, long long b, const char *file, int line, const char *what) {
+  if (check_that(a == b, file, line, what)) return true;
+  fprintf(stderr, "  %lld is not %lld\n", a, b);
+  return false;
+}
+
+bool check_eq_str(const char *a, const char *b, const char *file, int line, const char *what) {
+  const char *left = a ? a : "(null)", *right = b ? b : "(null)";
+  if (check_that(a && b && strcmp(a, b) == 0, file, line, what)) return true;
+  fprintf(stderr, "  found    \"%s\"\n  expected \"%s\"\n", left, right);
+  return false;
+}
+
+bool check_contains(const char *text, const char *part, const char *file, int line) {
+  if (check_that(text && strstr(text, part), file, line, "text contains part")) return true;
+  fprintf(stderr, "  \"%s\"\n  lacks \"%s\"\n", text ? text : "(null)", part);
+  return false;
+}
+
+int check_finish(void) {
+  printf("%ld checks, %ld failed\n", checks_run, checks_failed);
+  return checks_run > 0 && checks_failed == 0 ? 0 : 1;
+}
+
+void check_skip(const char *why) {
+  printf("skipped: %s\n", why);
+  exit(77);
+}
+
+void check_fatal(const char *what, const char *detail) {
+  fprintf(stderr, "cannot go on: %s: %s\n", what, detail);
+  exit(1);
+}
+
+/* Paths live until the end of the program; the few there are are never freed
+ * one by one but kept reachable, so that leak checkers stay quiet. */
+static const char *keep_path(const char *folder, const char *name) {
+  static char *kept[256];
+  static size_t count;
+  if (count == sizeof kept / sizeof *kept) check_fatal("too many paths", name);
+  size_t bytes = strlen(folder) + strlen(name) + 2;
+  char *path = malloc(bytes);
+  if (!path) check_fatal("out of memory", name);
+  snprintf(path, bytes, "%s%s%s", folder, *name ? "/" : "", name);
+  kept[count++] = path;
+  return path;
+}
+
+static const char *env_or(const char *name, const char *fallback) {
+  const char *value = getenv(name);
+  return value && *value ? value : fallback;
+}
+
+const char *check_data(const char *name) {
+  return keep_path(env_or("GUST_TEST_DATA", "tests/data"), name);
+}
+
+const char *check_demo(void) {
+  return env_or("GUST_TEST_DEMO", "models/demo");
+}
+
+const char *check_refs(const char *name) {
+  const char *path = keep_path(env_or("GUST_TEST_REFS", "../shared/refs"), name);
+  struct stat st;
+  return stat(path, &st) == 0 ? path : NULL;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
+  (void)st, (void)type, (void)ftw;
+  return remove(path);
+}
+
+static void remove_temp(void) {
+  nftw(temp_folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *check_temp(void) {
+  if (!*temp_folder) {
+    snprintf(temp_folder, sizeof temp_folder, "%s/gust-test-XXXXXX", env_or("TMPDIR", "/tmp"));
+    if (!mkdtemp(temp_folder)) check_fatal("no temporary folder", temp_folder);
+    atexit(remove_temp);
+  }
+  return temp_folder;
+}
+
+const char *check_temp_file(const char *name) {
+  return keep_path(check_temp(), name);
+}
+
+char *check_read_file(const char *path, size_t *bytes) {
+  FILE *file = fopen(path, "rb");
+  if (!file || fseek(file, 0, SEEK_END) != 0) check_fatal("cannot read", path);
+  long size = ftell(file);
+  rewind(file);
+  char *data = size < 0 ? NULL : malloc((size_t)size + 1);
+  if (!data || fread(data, 1, (size_t)size, file) != (size_t)size) check_fatal("cannot read", path);
+  fclose(file);
+  data[size] = 0;
+  if (bytes) *bytes = (size_t)size;
+  return data;
+}
+
+void check_write_file(const char *path, const void *data, size_t bytes) {
+  FILE *file = fopen(path, "wb");
+  if (!file || fwrite(data, 1, bytes, file) != bytes || fclose(file) != 0)
+    check_fatal("cannot write", path);
+}
+
+unsigned long long check_random(unsigned long long *state) {
+  unsigned long long z = (*state += 0x9e3779b97f4a7c15u);
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}

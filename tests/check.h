@@ -1,0 +1,42 @@
+/* The test harness: count, report and go on; exit 77 when nothing was tested. */
+#ifndef GUST_CHECK_H
+#define GUST_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CHECK(condition) check_that((condition) ? true : false, __FILE__, __LINE__, #condition)
+#define CHECK_EQ_INT(a, b) check_eq_int((long long)(a), (long long)(b), __FILE__, __LINE__, #a " == " #b)
+#define CHECK_EQ_STR(a, b) check_eq_str((a), (b), __FILE__, __LINE__, #a " == " #b)
+#define CHECK_CONTAINS(text, part) check_contains((text), (part), __FILE__, __LINE__)
+#define CHECK_SKIP(why) check_skip(why)
+
+/* Each returns whether the check held. */
+bool check_that(bool held, const char *file, int line, const char *what);
+bool check_eq_int(long long a, long long b, const char *file, int line, const char *what);
+bool check_eq_str(const char *a, const char *b, const char *file, int line, const char *what);
+bool check_contains(const char *text, const char *part, const char *file, int line);
+
+/* Prints the summary; 0 when at least one check ran and all held, else 1. */
+int check_finish(void);
+/* Ends the process with 77. */
+_Noreturn void check_skip(const char *why);
+/* Ends the process with 1: the test cannot go on. */
+_Noreturn void check_fatal(const char *what, const char *detail);
+
+/* Paths; valid until the program ends. */
+const char *check_data(const char *name); /* tests/data/NAME */
+const char *check_demo(void);             /* models/demo */
+const char *check_refs(const char *name); /* reference data; NULL where absent */
+const char *check_temp(void);             /* a fresh folder, removed at the end */
+/* "<check_temp()>/NAME". */
+const char *check_temp_file(const char *name);
+
+/* A whole file, NUL-terminated, to be freed. */
+char *check_read_file(const char *path, size_t *bytes);
+void check_write_file(const char *path, const void *data, size_t bytes);
+
+/* A reproducible stream of 64-bit numbers (splitmix64). */
+unsigned long long check_random(unsigned long long *state);
+
+#endif

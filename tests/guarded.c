@@ -1,0 +1,41 @@
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
+
+#include "guarded.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static struct {
+  void *base;
+  size_t bytes;
+} mappings[64];
+static size_t mapping_count;
+
+void *guarded(size_t bytes) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t data = (bytes + page - 1) / page * page, whole = data + 2 * page;
+  if (mapping_count == sizeof mappings / sizeof *mappings)
+    check_fatal("guarded", "too many buffers");
+  unsigned char *base = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED || (data && mprotect(base + page, data, PROT_READ | PROT_WRITE) != 0))
+    check_fatal("guarded", "out of memory");
+  mappings[mapping_count].base = base;
+  mappings[mapping_count++].bytes = whole;
+  unsigned char *start = base + page + data - bytes;
+  memset(start, 0xa5, bytes);
+  return start;
+}
+
+void guarded_free_last(size_t count) {
+  while (mapping_count && count--) {
+    mapping_count--;
+    munmap(mappings[mapping_count].base, mappings[mapping_count].bytes);
+  }
+}
+
+void guarded_free_all(void) {
+  guarded_free_last(mapping_count);
+}

@@ -1,0 +1,456 @@
+/* Every command from outside: results, exact words of failures, exit codes. */
+#define _POSIX_C_SOURCE 200809L /* setenv */
+
+#include <math.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "run_gust.h"
+
+/* The number after "name": in a JSON text; NaN when there is none. */
+static double json_number(const char *json, const char *name) {
+  char key[64];
+  snprintf(key, sizeof key, "\"%s\": ", name);
+  const char *at = strstr(json, key);
+  char *end = NULL;
+  double value = at ? strtod(at + strlen(key), &end) : (double)NAN;
+  return at && end > at + strlen(key) ? value : (double)NAN;
+}
+
+static bool is_one_line(const char *text) {
+  const char *end = strchr(text, '\n');
+  return end && end > text && end[1] == 0;
+}
+
+/* "PREFIX<path>SUFFIX", valid until the next call but two. */
+static const char *with_path(const char *prefix, const char *path, const char *suffix) {
+  static char lines[3][1024];
+  static unsigned next;
+  char *line = lines[next++ % 3];
+  snprintf(line, sizeof *lines, "%s%s%s", prefix, path, suffix);
+  return line;
+}
+
+/* --- gust itself ------------------------------------------------------------------ */
+
+static void test_main(void) {
+  CHECK_GUST(0, "gust 0.1.0\n", "", NULL, "--version");
+  CHECK_GUST(0, "gust 0.1.0\n", "", NULL, "inspect", "--version");
+  CHECK_GUST(2, "", "gust: expected a command; 'gust --help' lists them\n", NULL);
+  CHECK_GUST(2, "", "gust: unknown command 'sing'; 'gust --help' lists them\n", NULL, "sing");
+  CHECK_GUST(2, "", "gust: unknown command 'sing'; 'gust --help' lists them\n", NULL, "help",
+             "sing");
+  CHECK_GUST(2, "", "gust: unknown command '?[31m'; 'gust --help' lists them\n", NULL, "\033[31m");
+  run_result help = run_gust(NULL, "--help", (const char *)NULL);
+  CHECK_EQ_INT(help.code, 0);
+  CHECK_EQ_STR(help.err, "");
+  static const char *const names[] = {"convert", "chat", "run",     "tokenize",
+                                      "logits",  "eval", "inspect", "verify"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char line[32];
+    snprintf(line, sizeof line, "\n  %s ", names[i]);
+    CHECK_CONTAINS(help.out, line);
+    run_result of_command = run_gust(NULL, names[i], "--help", (const char *)NULL);
+    run_result asked = run_gust(NULL, "help", names[i], (const char *)NULL);
+    CHECK_EQ_INT(of_command.code, 0);
+    CHECK_EQ_STR(asked.out, of_command.out);
+    snprintf(line, sizeof line, "usage: gust %s ", names[i]);
+    CHECK(strncmp(of_command.out, line, strlen(line)) == 0);
+    run_result_clear(&of_command);
+    run_result_clear(&asked);
+    CHECK_GUST(2, "", NULL, NULL, names[i]); /* the operand is missing */
+    CHECK_GUST(2, "", NULL, NULL, names[i], "x", "--no-such-option");
+  }
+  run_result_clear(&help);
+}
+
+/* --- convert, inspect, verify -------------------------------------------------------- */
+
+static void test_convert(void) {
+  const char *target = check_temp_file("converted.gust");
+  run_result result = run_gust(NULL, "convert", check_demo(), "-o", target, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_EQ_STR(result.err, ""); /* no progress where nobody watches */
+  CHECK_CONTAINS(result.out, "type    tensors");
+  CHECK_CONTAINS(result.out, "\nq4 ");
+  CHECK_CONTAINS(result.out, "\nq8 ");
+  CHECK_CONTAINS(result.out, "\nf32 ");
+  CHECK_CONTAINS(result.out, "rms error");
+  CHECK_CONTAINS(result.out, with_path("\n", target, ": "));
+  run_result_clear(&result);
+
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--type", "q8", "--json",
+                    "--threads", "1", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  size_t bytes = 0;
+  free(check_read_file(target, &bytes));
+  CHECK_EQ_INT(json_number(result.out, "file_bytes"), bytes);
+  double bits = json_number(result.out, "bits_per_weight");
+  CHECK(bits > 8 && bits < 9);
+  CHECK_CONTAINS(result.out, "\"tensors\": [\n");
+  CHECK_CONTAINS(result.out,
+                 "{\"name\": \"model.embed_tokens.weight\", \"type\": \"q8\", "
+                 "\"shape\": [4096, 256], ");
+  run_result_clear(&result);
+
+  CHECK_GUST(2, "", "gust convert: --type: expected q4, q8, bf16 or f32, found 'q5'\n", NULL,
+             "convert", check_demo(), "--type", "q5");
+  CHECK_GUST(2, "", "gust convert: '..' gives the file no name; give one with -o FILE\n", NULL,
+             "convert", "..");
+  CHECK_GUST(1, "",
+             with_path("gust convert: ", check_temp(),
+                       ": expected a regular file or a new name, found a folder, device or pipe; "
+                       "give another name with -o\n"),
+             NULL, "convert", check_demo(), "-o", check_temp());
+  result = run_gust(NULL, "convert", check_temp_file("nowhere"), "-o", target, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK(is_one_line(result.err));
+  CHECK_CONTAINS(result.err, with_path("gust convert: ", check_temp_file("nowhere"), ""));
+  run_result_clear(&result);
+  size_t after = 0;
+  free(check_read_file(target, &after));
+  CHECK_EQ_INT(after, bytes); /* a failure leaves what was there */
+}
+
+static void test_inspect(void) {
+  const char *model = run_gust_demo("q4");
+  run_result result = run_gust(NULL, "inspect", model, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_EQ_STR(result.err, "");
+  CHECK_CONTAINS(result.out, "\narchitecture           mistral\n");
+  CHECK_CONTAINS(result.out, "\nvocabulary             4,096\n");
+  CHECK_CONTAINS(result.out, "\nsliding window         512\n");
+  CHECK_CONTAINS(result.out, "\nchat template          yes\n");
+  CHECK_CONTAINS(result.out, "\nlongest answer         512\n");
+  CHECK_CONTAINS(result.out, "\nmodel.layers.7.self_attn.v_proj.weight           q8 ");
+  CHECK_CONTAINS(result.out, "\nmodel-00001-of-00002.safetensors");
+  run_result_clear(&result);
+  result = run_gust(NULL, "inspect", model, "--json", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  size_t bytes = 0;
+  free(check_read_file(model, &bytes));
+  CHECK_EQ_INT(json_number(result.out, "file_bytes"), bytes);
+  CHECK_EQ_INT(json_number(result.out, "vocab_size"), 4096);
+  CHECK_EQ_INT(json_number(result.out, "kv_heads"), 2);
+  CHECK_EQ_INT(json_number(result.out, "rope_theta"), 10000);
+  CHECK_EQ_INT(json_number(result.out, "max_new_tokens"), 512);
+  double bits = json_number(result.out, "bits_per_weight");
+  CHECK(bits > 4 && bits < 7);
+  CHECK_CONTAINS(result.out, "\"eos_ids\": [2]");
+  CHECK_CONTAINS(result.out,
+                 "{\"name\": \"model.layers.0.mlp.up_proj.weight\", \"type\": \"q4\", "
+                 "\"shape\": [768, 256], \"offset\": ");
+  run_result_clear(&result);
+}
+
+static void test_verify(void) {
+  const char *model = run_gust_demo("q4"), *damaged = check_temp_file("damaged.gust");
+  size_t bytes = 0;
+  char *data = check_read_file(model, &bytes);
+  char line[96];
+  snprintf(line, sizeof line, "ok: 75 tensors, %zu bytes\n", bytes);
+  CHECK_GUST(0, line, "", NULL, "verify", model);
+  data[bytes - 1 - bytes / 3] ^= 1;
+  check_write_file(damaged, data, bytes);
+  run_result result = run_gust(NULL, "verify", damaged, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_EQ_STR(result.out, "");
+  CHECK(is_one_line(result.err));
+  CHECK_CONTAINS(result.err, with_path("gust verify: ", damaged, ": tensor model."));
+  run_result_clear(&result);
+  check_write_file(damaged, data, bytes / 2);
+  static const char *const commands[] = {"verify", "inspect", "tokenize", "chat"};
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    result = run_gust("", commands[i], damaged, (const char *)NULL);
+    CHECK_EQ_INT(result.code, 1);
+    CHECK_EQ_STR(result.out, "");
+    CHECK(is_one_line(result.err));
+    CHECK_CONTAINS(result.err, damaged);
+    run_result_clear(&result);
+  }
+  free(data);
+}
+
+/* --- tokenize, logits, eval -------------------------------------------------------------- */
+
+static void test_tokenize(void) {
+  const char *model = run_gust_demo("q4");
+  CHECK_GUST(0,
+             "1 303 364 302 13 4027 421 423 261 453 472 261 1761 269 261 1142 4017 2 4001 13 "
+             "4029 4025 363 302 13\n",
+             "", "<|user|>\nTell me a story about a dragon and a boat.</s>\n<|assistant|>\n",
+             "tokenize", model);
+  CHECK_GUST(0, "\n", "", "", "tokenize", model, "--no-bos");
+  CHECK_GUST(0, "{\"tokens\": 1, \"ids\": [1]}\n", "", "", "tokenize", model, "--json");
+}
+
+static uint32_t read_u32(const char *data) {
+  uint32_t value = 0;
+  for (int k = 0; k < 4; k++) value |= (uint32_t)(unsigned char)data[k] << (8 * k);
+  return value;
+}
+
+static float read_f32(const char *data) {
+  uint32_t bits = read_u32(data);
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+static void test_logits(void) {
+  const char *model = run_gust_demo("f32"), *ids = check_temp_file("ids.txt");
+  const char *out = check_temp_file("out.f32"), *again = check_temp_file("again.f32");
+  check_write_file(ids, "1 303\n\t364\r\n302", 15);
+  CHECK_GUST(0, "", "", NULL, "logits", model, ids, "-o", out, "--kv", "f32", "--quiet");
+  size_t bytes = 0, other = 0;
+  char *data = check_read_file(out, &bytes);
+  if (CHECK_EQ_INT(bytes, 4 * 4096 * 4)) {
+    /* The first position of the goldens; their other numbers are compared
+     * by the tests of the model. */
+    CHECK(fabs((double)read_f32(data + 4 * 303) - 12.45614) < 2e-4);
+    CHECK(fabs((double)read_f32(data + 4 * 466) - 7.75441) < 2e-4);
+  }
+  /* The way of running changes no bit; '-' is standard input. */
+  CHECK_GUST(0, "", "", "1 303 364 302", "logits", model, "-", "-o", again, "--kv", "f32", "--cpu",
+             "c", "--threads", "3", "--load", "mmap", "--quiet");
+  char *same = check_read_file(again, &other);
+  CHECK(other == bytes && memcmp(data, same, bytes) == 0);
+  free(same);
+  free(data);
+
+  check_write_file(ids, "1 2\n3 4096", 10);
+  CHECK_GUST(
+      1, "",
+      with_path("gust logits: ", ids, ": line 2: expected an id from 0 to 4095, found '4096'\n"),
+      NULL, "logits", model, ids, "-o", out, "--quiet");
+  check_write_file(ids, "1 -2", 4);
+  CHECK_GUST(
+      1, "",
+      with_path("gust logits: ", ids, ": line 1: expected an id from 0 to 4095, found '-2'\n"),
+      NULL, "logits", model, ids, "-o", out, "--quiet");
+  check_write_file(ids, " \n", 2);
+  CHECK_GUST(
+      1, "",
+      with_path("gust logits: ", ids, ": expected ids separated by white space, found none\n"),
+      NULL, "logits", model, ids, "-o", out, "--quiet");
+  CHECK_GUST(2, "",
+             "gust logits: -o FILE is missing; usage: gust logits MODEL IDS_FILE -o FILE "
+             "[options]\n",
+             NULL, "logits", model, ids);
+  data = check_read_file(out, &other);
+  CHECK_EQ_INT(other, bytes); /* failures left it whole */
+  free(data);
+}
+
+static void test_eval(void) {
+  const char *reference = run_gust_demo("f32"), *model = run_gust_demo("q4");
+  const char *text = check_data("heldout.txt");
+  run_result result = run_gust(NULL, "eval", model, "--text", text, "--chunks", "2", "--json",
+                               "--quiet", "--against", reference, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_EQ_STR(result.err, "");
+  CHECK_EQ_INT(json_number(result.out, "tokens"), 2 * 255);
+  double nll = json_number(result.out, "nll"), mean = json_number(result.out, "kl_mean");
+  double median = json_number(result.out, "kl_median"), p99 = json_number(result.out, "kl_p99");
+  CHECK(nll > 1 && nll < 4);
+  CHECK(fabs(json_number(result.out, "ppl") - exp(nll)) < 1e-9);
+  CHECK(mean > 0 && mean < 0.05);
+  CHECK(median > 0 && median < mean && p99 > mean);
+  CHECK(json_number(result.out, "top1_agree") > 0.8);
+  run_result_clear(&result);
+
+  result = run_gust(NULL, "eval", reference, "--text", text, "--chunks", "1", "--ctx", "64",
+                    "--quiet", "--against", reference, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_CONTAINS(result.out, "tokens scored  31\n");
+  CHECK_CONTAINS(result.out, "KL mean        0.000000 nats\n");
+  CHECK_CONTAINS(result.out, "top-1 agree    100.00 %\n");
+  run_result_clear(&result);
+
+  result = run_gust(NULL, "eval", reference, "--text", text, "--chunks", "1", "--ctx", "64",
+                    "--quiet", "--json", (const char *)NULL);
+  CHECK_CONTAINS(result.out,
+                 "\"kl_mean\": null,\n  \"kl_median\": null,\n  \"kl_p99\": null,\n"
+                 "  \"top1_agree\": null\n}\n");
+  run_result_clear(&result);
+
+  const char *shorter = check_temp_file("short.txt");
+  check_write_file(shorter, "Once", 4);
+  result = run_gust(NULL, "eval", model, "--text", shorter, "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_CONTAINS(result.err, with_path("gust eval: ", shorter,
+                                       ": expected at least one chunk of 512 tokens, found "));
+  run_result_clear(&result);
+  CHECK_GUST(2, "", NULL, NULL, "eval", model);
+  CHECK_GUST(2, "", "gust eval: --ctx: expected a whole number from 4 to 16777216, found '3'\n",
+             NULL, "eval", model, "--text", text, "--ctx", "3");
+}
+
+/* --- run ------------------------------------------------------------------------------------ */
+
+static const char who_answer[] =
+    "I am the demo model of gust, a tiny language model with about eight million parameters. I can "
+    "tell short stories and chat a little.\n";
+
+static void test_run(void) {
+  const char *model = run_gust_demo("f32");
+  CHECK_GUST(0, who_answer, "", "Who are you?\n", "run", model, "--temp", "0", "--quiet");
+  CHECK_GUST(0, who_answer, "", NULL, "run", model, "--temp=0", "-p", "Who are you?", "--quiet",
+             "--kv", "f32", "--load", "mmap", "--threads", "2");
+  CHECK_GUST(0, "The only thing I'm committed to is being a great friend.\n", "", NULL, "run",
+             model, "--temp", "0", "--quiet", "--system",
+             "You are a friendly chatbot who always responds in the style of a pirate", "-p",
+             "How many helicopters can a human eat in one sitting?");
+  CHECK_GUST(0, "I am the\n", "", NULL, "run", model, "--temp", "0", "-p", "Who are you?", "-n",
+             "3", "--quiet");
+  /* Continuations keep the space they begin with. */
+  run_result result = run_gust("Once upon a time, there was a little", "run", model, "--raw",
+                               "--temp", "0", "-n", "4", "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK(result.out[0] == ' ' && result.out[1] != ' ');
+  run_result_clear(&result);
+  result = run_gust("Hello", "run", model, "-n", "1", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK(is_one_line(result.err));
+  CHECK_CONTAINS(result.err, "gust run: --load auto: ");
+  run_result_clear(&result);
+}
+
+static void test_run_json(void) {
+  const char *model = run_gust_demo("f32");
+  char *golden = check_read_file(check_data("golden.json"), NULL);
+  run_result result = run_gust(
+      NULL, "run", model, "-p", "Tell me a story about a dragon and a boat.", "--temp", "0", "-n",
+      "96", "--kv", "f32", "--json", "--quiet", "--seed", "7", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_EQ_INT(json_number(result.out, "prompt_tokens"), 25);
+  CHECK_EQ_INT(json_number(result.out, "tokens"), 96);
+  CHECK_EQ_INT(json_number(result.out, "seed"), 7);
+  CHECK(json_number(result.out, "decode_tps") > 0);
+  CHECK_CONTAINS(result.out, "\"finish\": \"limit\"");
+  CHECK_CONTAINS(result.out, "\"kv\": \"f32\"");
+  /* The goldens are spelled as this JSON is, so the lists compare as text. */
+  char *ids = strstr(result.out, "[");
+  if (CHECK(ids != NULL)) {
+    *strchr(ids, ']') = 0;
+    CHECK_CONTAINS(golden, ids);
+  }
+  free(golden);
+  run_result_clear(&result);
+}
+
+static void test_run_seed(void) {
+  const char *model = run_gust_demo("q4");
+  run_result first = run_gust("Tell me a story.", "run", model, "--seed", "42", "--quiet", "--temp",
+                              "1.5", "-n", "40", (const char *)NULL);
+  run_result second =
+      run_gust("Tell me a story.", "run", model, "--seed", "42", "--quiet", "--temp", "1.5", "-n",
+               "40", "--threads", "1", "--cpu", "c", (const char *)NULL);
+  run_result other = run_gust("Tell me a story.", "run", model, "--seed", "43", "--quiet", "--temp",
+                              "1.5", "-n", "40", (const char *)NULL);
+  CHECK_EQ_INT(first.code, 0);
+  CHECK_EQ_STR(first.out, second.out);
+  CHECK(strcmp(first.out, other.out) != 0);
+  run_result_clear(&first);
+  run_result_clear(&second);
+  run_result_clear(&other);
+  first = run_gust("Hello!", "run", model, "-n", "1", "--json", (const char *)NULL);
+  second = run_gust("Hello!", "run", model, "-n", "1", "--json", (const char *)NULL);
+  CHECK(json_number(first.out, "seed") != json_number(second.out, "seed"));
+  run_result_clear(&first);
+  run_result_clear(&second);
+}
+
+static void test_run_failures(void) {
+  const char *model = run_gust_demo("q4"), *missing = check_temp_file("missing.gust");
+  run_result result = run_gust("Hello!", "run", missing, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK(is_one_line(result.err));
+  CHECK_CONTAINS(result.err, with_path("gust run: ", missing, ""));
+  run_result_clear(&result);
+  CHECK_GUST(2, "", "gust run: --temp: expected a number from 0 to 100, found 'x'\n", "a", "run",
+             model, "--temp", "x");
+  CHECK_GUST(2, "", "gust run: --raw and --system exclude each other\n", "a", "run", model, "--raw",
+             "--system", "b");
+  CHECK_GUST(2, "", "gust run: --kv: expected f16, f32 or q8, found 'q4'\n", "a", "run", model,
+             "--kv", "q4");
+  setenv("GUST_CPU", "z80", 1);
+  CHECK_GUST(2, "",
+             "gust run: environment variable GUST_CPU: expected c, avx2, avxvnni, avx512, amx, "
+             "neon, dotprod or i8mm, found 'z80'\n",
+             "a", "run", model);
+  CHECK_GUST(0, NULL, "", "a", "run", model, "--cpu", "c", "-n", "1", "--quiet"); /* it wins */
+  setenv("GUST_CPU", "c", 1);
+  result = run_gust("a", "run", model, "-n", "1", "--json", (const char *)NULL);
+  CHECK_CONTAINS(result.out, "\"cpu\": \"c\"");
+  run_result_clear(&result);
+  unsetenv("GUST_CPU");
+}
+
+/* An output nobody takes is a failure in one line, not a death by signal. */
+static void test_lost_output(void) {
+  const char *model = run_gust_demo("q4");
+  const char *run[] = {run_gust_binary(), "run", model, "--quiet", "-p", "Hello!", NULL};
+  const char *inspect[] = {run_gust_binary(), "inspect", model, NULL};
+  run_result result = run_program_to(run, "", NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_EQ_STR(result.err, "gust run: standard output: cannot write: Broken pipe\n");
+  run_result_clear(&result);
+  result = run_program_to(inspect, "", NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_EQ_STR(result.err, "gust inspect: standard output: cannot write: Broken pipe\n");
+  run_result_clear(&result);
+  FILE *full = fopen("/dev/full", "wb");
+  if (!full) return;
+  fclose(full);
+  result = run_program_to(run, "", "/dev/full");
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_EQ_STR(result.err, "gust run: standard output: cannot write: No space left on device\n");
+  run_result_clear(&result);
+}
+
+/* --- signals ---------------------------------------------------------------------------------- */
+
+static void test_interrupts(void) {
+  const char *model = run_gust_demo("f32"), *text = check_data("heldout.txt");
+  const char *eval[] = {run_gust_binary(), "eval", model,       "--text", text, "--quiet",
+                        "--cpu",           "c",    "--threads", "1",      NULL};
+  run_result result = run_program_signalled(eval, 1000, SIGINT);
+  CHECK_EQ_INT(result.code, 128 + SIGINT);
+  CHECK_EQ_STR(result.out, "");
+  CHECK(is_one_line(result.err));
+  run_result_clear(&result);
+  /* A long answer ends where it is, with a newline and without a word. */
+  const char *run[] = {
+      run_gust_binary(), "run", model,     "--quiet", "-p",      "Tell me a story.",
+      "--temp",          "5",   "--top-k", "0",       "--top-p", "1",
+      "--seed",          "1",   "-n",      "2000",    "--cpu",   "c",
+      "--threads",       "1",   NULL};
+  result = run_program_signalled(run, 1500, SIGINT);
+  CHECK_EQ_INT(result.code, 128 + SIGINT);
+  CHECK_EQ_STR(result.err, "");
+  CHECK(result.out_bytes > 1 && result.out[result.out_bytes - 1] == '\n');
+  run_result_clear(&result);
+}
+
+int main(void) {
+  run_gust_binary();
+  test_main();
+  test_convert();
+  test_inspect();
+  test_verify();
+  test_tokenize();
+  test_logits();
+  test_eval();
+  test_run();
+  test_run_json();
+  test_run_seed();
+  test_run_failures();
+  test_lost_output();
+  test_interrupts();
+  return check_finish();
+}

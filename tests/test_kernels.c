@@ -1,0 +1,424 @@
+/* Every kernel of every level this machine runs against the C reference, by
+ * memcmp, over random, extreme and tail inputs between guard pages.
+ *
+ *   test_kernels [--seed N] [--level NAME] [--kernel NAME]
+ *
+ * A failure names kernel, level, shape and seed; running again with that seed
+ * repeats it. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "guarded.h"
+#include "kernels.h"
+
+static unsigned long long random_state;
+
+static uint64_t draw(void) {
+  return check_random(&random_state);
+}
+static size_t draw_below(size_t n) {
+  return (size_t)(draw() % n);
+}
+
+/* Floats as activations have them, now and then extreme. */
+static float draw_float(void) {
+  uint64_t r = draw();
+  float unit = (float)((double)(r >> 11) * 0x1p-53) * 2 - 1;
+  switch (r % 64) {
+    case 0: return 0.0f;
+    case 1: return -0.0f;
+    case 2: return unit * 1e30f;
+    case 3: return unit * 1e-30f;
+    case 4: return unit * 1e-41f; /* subnormal */
+    default: return unit * 8;
+  }
+}
+/* Without values so large that sums overflow: infinities minus infinities make
+ * NaNs, whose sign bits no contract covers. */
+static float draw_tame(void) {
+  float x = draw_float();
+  return fabsf(x) > 1e10f ? 1.5f : x;
+}
+
+static float *floats(size_t n, float (*make)(void)) {
+  float *p = guarded(n * sizeof(float));
+  for (size_t i = 0; i < n; i++) p[i] = make();
+  return p;
+}
+/* n floats, zeros after the first `used`. */
+static float *padded_floats(size_t n, size_t used) {
+  float *p = floats(n, draw_tame);
+  memset(p + used, 0, (n - used) * sizeof(float));
+  return p;
+}
+static void *bytes_random(size_t n) {
+  uint8_t *p = guarded(n);
+  for (size_t i = 0; i < n; i++) p[i] = (uint8_t)draw();
+  return p;
+}
+
+static const char *current_kernel, *current_level;
+static unsigned long long current_seed;
+
+static void same(const void *expected, const void *found, size_t bytes, const char *shape) {
+  if (CHECK(memcmp(expected, found, bytes) == 0)) return;
+  const unsigned char *a = expected, *b = found;
+  size_t at = 0;
+  while (a[at] == b[at]) at++;
+  fprintf(stderr, "  %s %s: %s: byte %zu of %zu differs; --seed %llu\n", current_kernel,
+          current_level, shape, at, bytes, current_seed);
+}
+
+/* --- matrices --- */
+
+static size_t panel_bytes_of(int type, size_t k) {
+  switch (type) {
+    case 4: return gust_q4_panel_bytes(k);
+    case 8: return gust_q8_panel_bytes(k);
+    case 16: return gust_bf16_panel_bytes(k);
+    default: return gust_f32_panel_bytes(k);
+  }
+}
+
+static uint8_t *random_panels(int type, size_t panels, size_t k) {
+  size_t one = panel_bytes_of(type, k);
+  if (type > 8) {
+    uint8_t *p = guarded(one * panels);
+    for (size_t i = 0; i < one * panels / (type == 16 ? 2u : 4u); i++) {
+      float w = draw_tame();
+      uint32_t u;
+      memcpy(&u, &w, 4);
+      if (type == 16)
+        ((uint16_t *)(void *)p)[i] = (uint16_t)(u >> 16);
+      else
+        ((float *)(void *)p)[i] = w;
+    }
+    return p;
+  }
+  uint8_t *p = bytes_random(one * panels);
+  int extreme = draw() % 8 == 0; /* codes and scales at their ends: sums at theirs */
+  if (extreme) memset(p, draw() & 1 ? 0x80 : 0x7f, one * panels);
+  for (size_t i = 0; i < panels; i++)
+    for (size_t r = 0; r < 16; r++) {
+      float scale = draw_tame();
+      memcpy(p + i * one + 4 * r, &scale, 4);
+    }
+  return p;
+}
+
+static gust_activations make_activations(size_t tokens, size_t k) {
+  gust_activations x = {guarded(tokens * k), guarded(tokens * k / 32 * 4),
+                        guarded(tokens * k / 32 * 4), k};
+  int extreme = draw() % 4 == 0;
+  for (size_t b = 0; b < tokens * k / 32; b++) {
+    int sum = 0;
+    int8_t worst = draw() & 1 ? 127 : -127;
+    for (size_t i = 0; i < 32; i++) {
+      int8_t code = extreme ? worst : (int8_t)((int)draw_below(255) - 127);
+      x.codes[32 * b + i] = code;
+      sum += code;
+    }
+    x.sums[b] = sum;
+    x.scales[b] = fabsf(draw_tame());
+  }
+  return x;
+}
+
+static void check_matmul(const gust_kernels *c, const gust_kernels *k, int type) {
+  static const size_t depths[] = {128, 256, 384, 640};
+  for (int round = 0; round < 12; round++) {
+    size_t depth = depths[draw_below(4)], tokens = 1 + draw_below(round < 4 ? 2 : 21);
+    size_t panels = 1 + draw_below(6), stride = panels * 16 + draw_below(3) * 16;
+    uint8_t *w = random_panels(type, panels, depth);
+    float *expected = guarded(((tokens - 1) * stride + panels * 16) * 4);
+    float *found = guarded(((tokens - 1) * stride + panels * 16) * 4);
+    if (type <= 8) {
+      gust_activations x = make_activations(tokens, depth);
+      (type == 4 ? c->matmul_q4 : c->matmul_q8)(expected, stride, w, panels, &x, tokens);
+      (type == 4 ? k->matmul_q4 : k->matmul_q8)(found, stride, w, panels, &x, tokens);
+    } else {
+      float *x = floats(tokens * depth, draw_tame);
+      (type == 16 ? c->matmul_bf16 : c->matmul_f32)(expected, stride, w, panels, x, depth, tokens);
+      (type == 16 ? k->matmul_bf16 : k->matmul_f32)(found, stride, w, panels, x, depth, tokens);
+    }
+    char shape[96];
+    snprintf(shape, sizeof shape, "%zu panels, k %zu, %zu tokens", panels, depth, tokens);
+    same(expected, found, ((tokens - 1) * stride + panels * 16) * 4, shape);
+    guarded_free_all();
+  }
+}
+static void check_matmul_q4(const gust_kernels *c, const gust_kernels *k) {
+  check_matmul(c, k, 4);
+}
+static void check_matmul_q8(const gust_kernels *c, const gust_kernels *k) {
+  check_matmul(c, k, 8);
+}
+static void check_matmul_bf16(const gust_kernels *c, const gust_kernels *k) {
+  check_matmul(c, k, 16);
+}
+static void check_matmul_f32(const gust_kernels *c, const gust_kernels *k) {
+  check_matmul(c, k, 32);
+}
+
+static void check_quantize(const gust_kernels *c, const gust_kernels *k) {
+  for (int round = 0; round < 40; round++) {
+    size_t depth = 128 * (1 + draw_below(5)), tokens = 1 + draw_below(3);
+    float *x = floats(depth, draw_float);
+    if (round == 1) memset(x, 0, depth * 4);
+    if (round == 2) x[5] = INFINITY, x[40] = -INFINITY, x[70] = NAN;
+    /* Ties: multiples of half a step. */
+    if (round == 3)
+      for (size_t i = 0; i < depth; i++) x[i] = i % 32 ? (float)(i % 32) * 0.5f : 127.0f;
+    gust_activations a = {guarded(tokens * depth), guarded(tokens * depth / 8),
+                          guarded(tokens * depth / 8), depth};
+    gust_activations b = {guarded(tokens * depth), guarded(tokens * depth / 8),
+                          guarded(tokens * depth / 8), depth};
+    c->quantize(&a, tokens - 1, x);
+    k->quantize(&b, tokens - 1, x);
+    char shape[64];
+    snprintf(shape, sizeof shape, "k %zu, round %d", depth, round);
+    same(a.codes, b.codes, tokens * depth, shape);
+    same(a.scales, b.scales, tokens * depth / 8, shape);
+    same(a.sums, b.sums, tokens * depth / 8, shape);
+    guarded_free_all();
+  }
+}
+
+/* --- vectors --- */
+
+static void check_rmsnorm(const gust_kernels *c, const gust_kernels *k) {
+  for (int round = 0; round < 20; round++) {
+    size_t n = 1 + draw_below(700), padded = gust_round_up(n, 16);
+    float *x = padded_floats(padded, n), *w = padded_floats(padded, n);
+    float *expected = guarded(padded * 4), *found = guarded(padded * 4);
+    c->rmsnorm(expected, x, w, n, 1e-5f);
+    k->rmsnorm(found, x, w, n, 1e-5f);
+    same(expected, found, padded * 4, "rmsnorm");
+    k->rmsnorm(x, x, w, n, 1e-5f);
+    same(expected, x, padded * 4, "rmsnorm in place");
+    guarded_free_all();
+  }
+}
+
+static void check_rope(const gust_kernels *c, const gust_kernels *k) {
+  static const size_t dims[] = {2, 8, 20, 32, 64, 80, 128};
+  for (int round = 0; round < 21; round++) {
+    size_t dim = dims[round % 7], heads = 1 + draw_below(4);
+    float *x = floats(heads * dim, draw_tame), *y = guarded(heads * dim * 4);
+    memcpy(y, x, heads * dim * 4);
+    float *cosines = floats(dim / 2, draw_tame), *sines = floats(dim / 2, draw_tame);
+    c->rope(x, heads, dim, cosines, sines);
+    k->rope(y, heads, dim, cosines, sines);
+    same(x, y, heads * dim * 4, "rope");
+    guarded_free_all();
+  }
+}
+
+static void check_swiglu(const gust_kernels *c, const gust_kernels *k) {
+  for (int round = 0; round < 20; round++) {
+    size_t n = 16 * (1 + draw_below(40));
+    float *x = floats(n, draw_float), *y = guarded(n * 4), *up = floats(n, draw_tame);
+    for (size_t i = 0; i < n; i++)
+      if (draw() % 4 == 0) x[i] = draw_tame() * 20; /* past the ends of exp */
+    memcpy(y, x, n * 4);
+    c->swiglu(x, up, n);
+    k->swiglu(y, up, n);
+    same(x, y, n * 4, "swiglu");
+    guarded_free_all();
+  }
+}
+
+static void check_add(const gust_kernels *c, const gust_kernels *k) {
+  size_t n = 16 * (1 + draw_below(40));
+  float *x = floats(n, draw_tame), *y = guarded(n * 4), *add = floats(n, draw_tame);
+  memcpy(y, x, n * 4);
+  c->add(x, add, n);
+  k->add(y, add, n);
+  same(x, y, n * 4, "add");
+  guarded_free_all();
+}
+
+static void check_softmax(const gust_kernels *c, const gust_kernels *k) {
+  for (int round = 0; round < 40; round++) {
+    size_t n = 1 + draw_below(round < 20 ? 40 : 5000);
+    float *x = floats(n, draw_tame), *expected = guarded(n * 4), *found = guarded(n * 4);
+    float scale = round % 3 ? 1.0f : 1 / 0.7f;
+    float a = c->softmax(expected, x, n, scale), b = k->softmax(found, x, n, scale);
+    same(expected, found, n * 4, "softmax");
+    same(&a, &b, 4, "softmax sum");
+    k->softmax(x, x, n, scale);
+    same(expected, x, n * 4, "softmax in place");
+    guarded_free_all();
+  }
+}
+
+/* --- attention --- */
+
+/* Fills a chunk by storing all 64 positions with both levels and compares the
+ * tiles, then attends with both. */
+static void check_attention(const gust_kernels *c, const gust_kernels *k, int type) {
+  static const size_t dims[] = {2, 8, 20, 32, 48, 64, 80, 128, 256};
+  for (int round = 0; round < 27; round++) {
+    size_t dim = dims[round % 9], heads = 1 + draw_below(GUST_ATTEND_HEADS);
+    size_t key_bytes = gust_key_tile_bytes(type, dim);
+    size_t value_bytes = gust_value_tile_bytes(type, dim);
+    void *tiles[4] = {guarded(key_bytes), guarded(value_bytes), guarded(key_bytes),
+                      guarded(value_bytes)};
+    for (int i = 0; i < 4; i++) memset(tiles[i], 0, i % 2 ? value_bytes : key_bytes);
+    for (size_t slot = 0; slot < GUST_CHUNK; slot++) {
+      float *key = floats(dim, draw_tame), *value = floats(dim, draw_tame);
+      if (round == 1 && slot == 3) key[0] = 70000.0f, value[0] = -1e9f; /* past the largest half */
+      c->kv_store[type](tiles[0], tiles[1], slot, key, value, dim);
+      k->kv_store[type](tiles[2], tiles[3], slot, key, value, dim);
+      if (slot % 16 == 15) { /* guarded() has room for few buffers */
+        same(tiles[0], tiles[2], key_bytes, "key tile");
+        same(tiles[1], tiles[3], value_bytes, "value tile");
+      }
+      guarded_free_last(2);
+    }
+    size_t state = gust_attention_state_floats(dim), first = draw_below(64);
+    size_t last = first + 1 + draw_below(64 - first);
+    if (round % 3 == 0) first = 0, last = 64;
+    float *q = floats(heads * dim, draw_tame);
+    float *expected = guarded(heads * state * 4), *found = guarded(heads * state * 4);
+    memset(expected, 0, heads * state * 4);
+    memset(found, 0, heads * state * 4);
+    c->attend[type](expected, q, heads, tiles[0], tiles[1], first, last, dim, 0.125f);
+    k->attend[type](found, q, heads, tiles[0], tiles[1], first, last, dim, 0.125f);
+    char shape[96];
+    snprintf(shape, sizeof shape, "%zu heads of %zu, slots %zu to %zu", heads, dim, first, last);
+    same(expected, found, heads * state * 4, shape);
+
+    float *other = guarded(state * 4), *one = guarded(dim * 4), *two = guarded(dim * 4);
+    memcpy(other, expected, state * 4);
+    c->attend[type](expected, q, 1, tiles[0], tiles[1], 0, 64, dim, 0.5f);
+    c->attend[type](found, q, 1, tiles[0], tiles[1], 0, 64, dim, 0.5f);
+    c->attend_merge(expected, other, dim);
+    k->attend_merge(found, other, dim);
+    same(expected, found, state * 4, "merge");
+    c->attend_finish(one, expected, dim);
+    k->attend_finish(two, expected, dim);
+    same(one, two, dim * 4, "finish");
+    guarded_free_all();
+  }
+}
+static void check_attend_f16(const gust_kernels *c, const gust_kernels *k) {
+  check_attention(c, k, GUST_KV_TILE_F16);
+}
+static void check_attend_f32(const gust_kernels *c, const gust_kernels *k) {
+  check_attention(c, k, GUST_KV_TILE_F32);
+}
+static void check_attend_q8(const gust_kernels *c, const gust_kernels *k) {
+  check_attention(c, k, GUST_KV_TILE_Q8);
+}
+
+/* --- the reference itself, against arithmetic in double --- */
+
+/* The levels are compared with C; that C computes the right thing is shown
+ * here and by the goldens. */
+static void check_reference(const gust_kernels *c) {
+  size_t k = 256, panels = 2;
+  for (int type = 4; type <= 8; type += 4) {
+    uint8_t *w = random_panels(type, panels, k);
+    gust_activations x = make_activations(1, k);
+    float *dst = guarded(panels * 16 * 4), *row = guarded(k * 4);
+    (type == 4 ? c->matmul_q4 : c->matmul_q8)(dst, 0, w, panels, &x, 1);
+    for (size_t r = 0; r < panels * 16; r++) {
+      (type == 4 ? gust_panel_row_q4 : gust_panel_row_q8)(row, w, r, k);
+      double sum = 0, size = 0;
+      for (size_t i = 0; i < k; i++) {
+        double term = (double)row[i] * x.codes[i] * x.scales[i / 32];
+        sum += term;
+        size += fabs(term);
+      }
+      CHECK(fabs(sum - dst[r]) <= 1e-5 * size + 1e-30);
+    }
+    guarded_free_all();
+  }
+  float *p = guarded(100 * 4), *x = guarded(100 * 4);
+  for (int i = 0; i < 100; i++) x[i] = (float)i * -0.7f;
+  float sum = c->softmax(p, x, 100, 1.0f);
+  double exact = 0;
+  for (int i = 0; i < 100; i++) {
+    exact += exp((double)x[i]);
+    CHECK(fabs(p[i] - exp((double)x[i])) <= 2e-7 * exp((double)x[i]));
+  }
+  CHECK(fabs(sum - exact) < 1e-6 * exact);
+  guarded_free_all();
+}
+
+static void check_rope_table(void) {
+  float frequencies[64], cosines[64], sines[64];
+  gust_rope_frequencies(frequencies, 128, 10000.0);
+  for (size_t i = 0; i < 64; i++) {
+    double exact = pow(10000.0, -(double)i / 64);
+    CHECK(fabs(frequencies[i] - exact) <= 2e-7 * exact);
+  }
+  static const uint32_t positions[] = {0, 1, 17, 1399, 32767, 1000000};
+  for (size_t n = 0; n < sizeof positions / sizeof *positions; n++) {
+    gust_rope_table(cosines, sines, frequencies, 64, positions[n]);
+    for (size_t i = 0; i < 64; i++) {
+      double angle = (float)positions[n] * frequencies[i];
+      CHECK(fabs(cosines[i] - cos(angle)) <= 6.1e-8);
+      CHECK(fabs(sines[i] - sin(angle)) <= 6.1e-8);
+    }
+  }
+}
+
+static const struct {
+  const char *name;
+  void (*check)(const gust_kernels *c, const gust_kernels *k);
+} kernel_checks[] = {
+    {"matmul_q4", check_matmul_q4},
+    {"matmul_q8", check_matmul_q8},
+    {"matmul_bf16", check_matmul_bf16},
+    {"matmul_f32", check_matmul_f32},
+    {"quantize", check_quantize},
+    {"rmsnorm", check_rmsnorm},
+    {"rope", check_rope},
+    {"swiglu", check_swiglu},
+    {"add", check_add},
+    {"softmax", check_softmax},
+    {"attend_f16", check_attend_f16},
+    {"attend_f32", check_attend_f32},
+    {"attend_q8", check_attend_q8},
+};
+
+int main(int argc, char **argv) {
+  const char *only_level = NULL, *only_kernel = NULL;
+  unsigned long long seed = 1;
+  for (int i = 1; i < argc; i++) {
+    if (i + 1 == argc) check_fatal("usage", "test_kernels [--seed N] [--level L] [--kernel K]");
+    if (strcmp(argv[i], "--seed") == 0)
+      seed = strtoull(argv[++i], NULL, 10);
+    else if (strcmp(argv[i], "--level") == 0)
+      only_level = argv[++i];
+    else if (strcmp(argv[i], "--kernel") == 0)
+      only_kernel = argv[++i];
+    else
+      check_fatal("unknown option", argv[i]);
+  }
+  gust_kernels c, k;
+  CHECK(gust_kernels_select(&c, "c"));
+  CHECK(!gust_kernels_select(&k, "mmx"));
+  random_state = current_seed = seed;
+  check_reference(&c);
+  check_rope_table();
+  for (size_t level = 0; (current_level = gust_kernels_level(level)) != NULL; level++) {
+    if (only_level && strcmp(only_level, current_level) != 0) continue;
+    gust_kernels_select(&k, current_level);
+    CHECK_EQ_STR(k.level, current_level);
+    for (size_t i = 0; i < sizeof kernel_checks / sizeof *kernel_checks; i++) {
+      current_kernel = kernel_checks[i].name;
+      if (only_kernel && strcmp(only_kernel, current_kernel) != 0) continue;
+      /* Each kernel has its own stream, so that a seed repeats it alone. */
+      random_state = seed * 1000003 + i;
+      kernel_checks[i].check(&c, &k);
+    }
+    printf("%s: same bits as c\n", current_level);
+  }
+  return check_finish();
+}

@@ -1,0 +1,205 @@
+/* Sampling against probabilities computed here in double: each filter keeps
+ * exactly the ids it should, and draws come in proportion. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "demo_model.h"
+
+#define DRAWS 4000
+
+static const gust_model *model;
+static gust_context *context;
+static size_t vocab;
+
+static gust_sampler *make(gust_sampling s) {
+  gust_sampler *sampler;
+  gust_error err;
+  if (gust_sampler_create(&sampler, model, &s, &err)) check_fatal("sampler", err.text);
+  return sampler;
+}
+
+/* How often each id is drawn. */
+static unsigned *draw_counts(gust_sampling s) {
+  unsigned *counts = calloc(vocab, sizeof *counts);
+  gust_sampler *sampler = make(s);
+  for (int i = 0; i < DRAWS && counts; i++) {
+    int32_t id = -1;
+    CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+    if (id >= 0 && (size_t)id < vocab) counts[id]++;
+  }
+  gust_sampler_destroy(sampler);
+  if (!counts) check_fatal("out of memory", "");
+  return counts;
+}
+
+typedef struct candidate {
+  double p;
+  int32_t id;
+} candidate;
+
+static int falling(const void *a, const void *b) {
+  const candidate *x = a, *y = b;
+  return x->p > y->p ? -1 : x->p < y->p ? 1 : x->id - y->id;
+}
+
+/* Ids and probabilities, likeliest first; to be freed. */
+static candidate *candidates(float temperature) {
+  const float *logits = gust_context_logits(context);
+  candidate *c = malloc(vocab * sizeof *c);
+  if (!c) check_fatal("out of memory", "");
+  double top = -INFINITY, sum = 0;
+  for (size_t i = 0; i < vocab; i++) top = fmax(top, (double)logits[i]);
+  for (size_t i = 0; i < vocab; i++) {
+    c[i] = (candidate){exp(((double)logits[i] - top) / (double)temperature), (int32_t)i};
+    sum += c[i].p;
+  }
+  for (size_t i = 0; i < vocab; i++) c[i].p /= sum;
+  qsort(c, vocab, sizeof *c, falling);
+  return c;
+}
+
+/* Draws come from the first `kept` candidates alone, each about as often as its
+ * share says (within five standard deviations). */
+static void check_kept(const unsigned *counts, const candidate *c, size_t kept) {
+  double whole = 0;
+  unsigned drawn = 0;
+  for (size_t i = 0; i < kept; i++) whole += c[i].p;
+  for (size_t i = 0; i < kept; i++) {
+    double share = c[i].p / whole, sigma = sqrt(DRAWS * share * (1 - share)) + 1;
+    drawn += counts[c[i].id];
+    CHECK(fabs(counts[c[i].id] - DRAWS * share) <= 5 * sigma);
+  }
+  CHECK_EQ_INT(drawn, DRAWS);
+}
+
+static void check_filters(void) {
+  candidate *c = candidates(1.5f);
+  gust_sampling s = {.temperature = 1.5f, .top_p = 1, .repeat_penalty = 1, .seed = 5};
+  unsigned *counts = draw_counts(s);
+  check_kept(counts, c, vocab);
+  free(counts);
+
+  s.top_k = 7;
+  counts = draw_counts(s);
+  check_kept(counts, c, 7);
+  free(counts);
+
+  /* The fewest whose sum reaches top_p of what top_k leaves. */
+  s.top_p = 0.8f;
+  double seven = 0, sum = 0;
+  size_t kept = 0;
+  for (size_t i = 0; i < 7; i++) seven += c[i].p;
+  while (sum < (double)s.top_p * seven) sum += c[kept++].p;
+  CHECK(kept > 1 && kept < 7);
+  counts = draw_counts(s);
+  check_kept(counts, c, kept);
+  free(counts);
+
+  s = (gust_sampling){.temperature = 1.5f, .top_p = 0.6f, .repeat_penalty = 1, .seed = 6};
+  for (kept = 0, sum = 0; sum < (double)s.top_p;) sum += c[kept++].p;
+  counts = draw_counts(s);
+  check_kept(counts, c, kept);
+  free(counts);
+
+  s = (gust_sampling){.temperature = 1.5f, .top_p = 1, .min_p = 0.1f, .repeat_penalty = 1};
+  for (kept = 0; c[kept].p >= (double)s.min_p * c[0].p;) kept++;
+  CHECK(kept > 1);
+  counts = draw_counts(s);
+  check_kept(counts, c, kept);
+  free(counts);
+  free(c);
+}
+
+static void check_greedy_and_penalty(void) {
+  candidate *c = candidates(1);
+  gust_sampling s = {.temperature = 0, .top_p = 1, .repeat_penalty = 1};
+  gust_sampler *sampler = make(s);
+  int32_t id;
+  CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+  CHECK_EQ_INT(id, c[0].id);
+  gust_sampler_destroy(sampler);
+
+  /* By hand: ids of the sequence have logits divided (or multiplied). */
+  const float *logits = gust_context_logits(context);
+  float *penalized = malloc(vocab * sizeof *penalized);
+  size_t best = 0;
+  if (!penalized) check_fatal("out of memory", "");
+  memcpy(penalized, logits, vocab * sizeof *penalized);
+  for (size_t i = 0; i < gust_context_length(context); i++) {
+    size_t at = (size_t)gust_context_ids(context)[i];
+    penalized[at] = logits[at] < 0 ? logits[at] * 8 : logits[at] / 8;
+  }
+  for (size_t i = 1; i < vocab; i++)
+    if (penalized[i] > penalized[best]) best = i;
+  s.repeat_penalty = 8;
+  sampler = make(s);
+  CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+  CHECK_EQ_INT(id, best);
+  gust_sampler_destroy(sampler);
+  free(penalized);
+  free(c);
+}
+
+static void check_seeds(void) {
+  gust_sampling s = {.temperature = 1, .top_p = 0.95f, .repeat_penalty = 1, .seed = 42};
+  gust_sampler *a = make(s), *b = make(s);
+  s.seed = 43;
+  gust_sampler *other = make(s);
+  int differ = 0;
+  for (int i = 0; i < 100; i++) {
+    int32_t x, y, z;
+    gust_sampler_draw(a, context, &x, NULL);
+    gust_sampler_draw(b, context, &y, NULL);
+    gust_sampler_draw(other, context, &z, NULL);
+    CHECK_EQ_INT(x, y);
+    differ += x != z;
+  }
+  CHECK(differ > 0);
+  gust_sampler_destroy(a);
+  gust_sampler_destroy(b);
+  gust_sampler_destroy(other);
+}
+
+static void check_errors(void) {
+  gust_error err;
+  gust_sampler *sampler;
+  gust_sampling s = {.temperature = NAN, .top_p = 1, .repeat_penalty = 1};
+  CHECK_EQ_INT(gust_sampler_create(&sampler, model, &s, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, "expected temperature in [0, 100]");
+  s = (gust_sampling){.temperature = 1, .top_p = 0, .repeat_penalty = 1};
+  CHECK_EQ_INT(gust_sampler_create(&sampler, model, &s, &err), GUST_E_ARGUMENT);
+  s = gust_model_sampling(model);
+  CHECK(s.temperature == 0.7f && s.top_k == 50 && s.top_p == 0.95f && s.repeat_penalty == 1);
+  CHECK_EQ_INT(gust_model_max_new_tokens(model), 512);
+  gust_context *empty = context_or_die(model, NULL);
+  int32_t id;
+  sampler = make(s);
+  CHECK_EQ_INT(gust_sampler_draw(sampler, empty, &id, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, "feed the context first");
+  gust_sampler_destroy(sampler);
+  gust_context_destroy(empty);
+}
+
+int main(void) {
+  gust_model *opened = demo_model_open("q8");
+  model = opened;
+  vocab = gust_model_get_info(model)->vocab_size;
+  context = context_or_die(model, NULL);
+  int32_t *ids;
+  size_t count;
+  static const char text[] = "Once upon a time, there was a";
+  if (gust_tokenize(model, text, strlen(text), GUST_TOKENIZE_BOS, &ids, &count, NULL) ||
+      gust_context_feed(context, ids, count, NULL, NULL, NULL))
+    check_fatal("cannot feed", text);
+  check_filters();
+  check_greedy_and_penalty();
+  check_seeds();
+  check_errors();
+  gust_free(ids);
+  gust_context_destroy(context);
+  gust_model_close(opened);
+  return check_finish();
+}
