@@ -12,6 +12,7 @@ typedef struct measurement {
   int32_t *ids;         /* as many as the context's positions */
   double *rates;        /* one per repetition */
   uint64_t done, total; /* tokens */
+  bool stopped;         /* the progress function's last word */
 } measurement;
 
 /* splitmix64 (Steele, Lea and Flood 2014). */
@@ -26,9 +27,10 @@ static void draw_ids(int32_t *ids, size_t count, uint32_t vocab) {
 }
 
 static bool report(void *user, uint64_t done, uint64_t total) {
-  const measurement *m = user;
+  measurement *m = user;
   (void)total;
-  return m->plan->progress(m->plan->user, m->done + done, m->total);
+  m->stopped = m->plan->progress(m->plan->user, m->done + done, m->total);
+  return m->stopped;
 }
 
 /* Feeds the next `count` ids of the sequence. */
@@ -37,7 +39,7 @@ static gust_status feed(measurement *m, size_t count, gust_error *err) {
   gust_status status = gust_context_feed(m->context, ids, count, report, m, err);
   m->done += count;
   /* A feed that is done does not heed the request to stop. */
-  if (!status && report(m, 0, 0))
+  if (m->stopped && (!status || status == GUST_E_CANCELLED))
     status = gust_fail(err, GUST_E_CANCELLED, "the benchmark was stopped; nothing was measured");
   return status;
 }

@@ -5,7 +5,7 @@
 # each is answered.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-. "$root/scripts/build_tools.sh"
+. "$root/scripts/find_tools.sh"
 
 build=$root/build
 model=$build/demo-q4.gust
@@ -30,7 +30,7 @@ quietly "$MESON" compile -C "$build" gust:executable
 
 if [ ! -f "$model" ] || [ -n "$(find "$build/gust" "$root/models/demo" -newer "$model")" ]; then
   say "Converting models/demo to q4."
-  "$build/gust" convert "$root/models/demo" --type q4 -o "$model" --quiet </dev/null ||
+  "$build/gust" convert "$root/models/demo" --type q4 -o "$model" --quiet </dev/null >&2 ||
     die "converting failed"
 fi
 exec "$build/gust" chat "$model" "$@"

@@ -17,7 +17,7 @@
 # passed test. Fails when a test failed or none passed.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
-. "$root/scripts/build_tools.sh"
+. "$root/scripts/find_tools.sh"
 
 thread_tests="pool context"
 valgrind_tests="os pool checksum json format safetensors tokenizer text_decoder chat_template

@@ -1,6 +1,8 @@
-/* Ids to text, as Hugging Face's decoder for such tokenizers does: a run of byte
- * pieces is one string, and when that is no UTF-8 every byte of it becomes a
- * U+FFFD. So a run waits until a piece of text, or the end, has closed it. */
+/* Ids to text, character by character. Byte pieces wait until they make up a
+ * whole character; bytes that no longer can become a U+FFFD each. For valid text
+ * that is what Hugging Face's decoder gives. That one turns a whole run of byte
+ * pieces to U+FFFD when there is a flaw anywhere in it, which it can only do
+ * because it does not stream. */
 #include "text_decoder.h"
 
 #include <stdlib.h>
@@ -19,7 +21,7 @@ typedef struct byte_buffer {
 
 struct gust_decoder {
   const gust_tokenizer *tokenizer;
-  byte_buffer run; /* byte pieces not yet closed */
+  byte_buffer run; /* byte pieces, the beginning of a character */
   byte_buffer out; /* what the last call handed out */
   bool begun;      /* text has come out */
 };
@@ -34,6 +36,20 @@ static bool reserve(byte_buffer *buffer, size_t bytes) {
   buffer->data = data;
   buffer->room = room;
   return true;
+}
+
+/* Whether more bytes could make a character of these. Of the bytes that may
+ * follow, the lowest and the highest stand for all. */
+static bool may_become_utf8(const char *text, size_t bytes) {
+  unsigned char lead = (unsigned char)text[0];
+  size_t length = lead < 0xc0 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  char low[4], high[4];
+  if (bytes >= length) return false;
+  memset(low, 0x80, sizeof low);
+  memset(high, 0xbf, sizeof high);
+  memcpy(low, text, bytes);
+  memcpy(high, text, bytes);
+  return gust_utf8_valid(low, length) || gust_utf8_valid(high, length);
 }
 
 static void append(byte_buffer *buffer, const char *data, size_t bytes) {
@@ -101,7 +117,8 @@ gust_status gust_decoder_push(gust_decoder *d, int32_t id, const char **text, si
   if (!reserve(&d->run, piece_bytes))
     return gust_fail_memory(err, "decoded text", d->run.count + piece_bytes);
   append(&d->run, piece, piece_bytes);
-  return GUST_OK;
+  if (may_become_utf8(d->run.data, d->run.count)) return GUST_OK;
+  return emit(d, NULL, 0, text, bytes, err);
 }
 
 gust_status gust_decoder_finish(gust_decoder *d, const char **text, size_t *bytes,

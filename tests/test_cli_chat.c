@@ -22,8 +22,8 @@ static void test_pipe(void) {
   CHECK_GUST(0, expected, "", "Who are you?\n", "chat", model, "--temp", "0", "--quiet");
   CHECK_GUST(0, expected, "", "\n \nWho are you?", "chat", model, "--temp", "0", "--quiet");
   CHECK_GUST(0, "", "", "", "chat", model, "--quiet");
-  /* The second turn is the goldens' conversation of three messages. */
-  snprintf(expected, sizeof expected, "Hello! How can I help you?\n%s\n", gust_answer);
+  /* The second turn goes on from the first one's cache. */
+  snprintf(expected, sizeof expected, "Hi!\n%s\n", gust_answer);
   CHECK_GUST(0, expected, "", "Hello!\r\nWhat is gust?\n", "chat", model, "--temp", "0", "--quiet",
              "--kv", "f32");
   snprintf(expected, sizeof expected, "The only thing I'm committed to is being a great friend.\n");
@@ -71,7 +71,7 @@ static void test_terminal(void) {
   expect(terminal, "gust chat: --load auto: ");
   expect(terminal, "gust chat: Ctrl-C stops an answer, Ctrl-D leaves\r\n> ");
   run_terminal_type(terminal, "Hello!\n");
-  expect(terminal, "Hello! How can I help you?\r\n");
+  expect(terminal, "Hi!\r\n");
   expect(terminal, " tokens, prefill ");
   expect(terminal, " t/s, context ");
   expect(terminal, "/2048");

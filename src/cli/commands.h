@@ -13,5 +13,6 @@ extern const cli_command command_logits;
 extern const cli_command command_eval;
 extern const cli_command command_inspect;
 extern const cli_command command_verify;
+extern const cli_command command_bench; /* bench/cmd_bench.c */
 
 #endif

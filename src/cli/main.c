@@ -7,8 +7,8 @@
 #include "terminal.h"
 
 static const cli_command *const commands[] = {
-    &command_convert, &command_chat, &command_run,     &command_tokenize,
-    &command_logits,  &command_eval, &command_inspect, &command_verify,
+    &command_convert, &command_chat,  &command_run,     &command_tokenize, &command_logits,
+    &command_eval,    &command_bench, &command_inspect, &command_verify,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof *commands)
 

@@ -1,0 +1,355 @@
+/* Synthetic models, the probes, the measurement of throughput, and what gust
+ * bench prints. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../bench/cpu_name.h"
+#include "../bench/probes.h"
+#include "../bench/throughput.h"
+#include "check.h"
+#include "demo_model.h"
+#include "run_gust.h"
+
+/* --- synthetic models -------------------------------------------------------------- */
+
+static gust_model *synthetic_or_die(const char *shape, const char *type) {
+  gust_model *model;
+  gust_error err;
+  if (gust_model_create_synthetic(&model, shape, type, NULL, NULL, &err))
+    check_fatal("synthetic model", err.text);
+  return model;
+}
+
+static gust_tensor_info tensor_named(const gust_model *model, const char *name) {
+  gust_tensor_info tensor = {0};
+  for (size_t i = 0; gust_model_get_tensor(model, i, &tensor) == GUST_OK; i++)
+    if (strcmp(tensor.name, name) == 0) return tensor;
+  check_fatal("no such tensor", name);
+}
+
+static void test_shape(void) {
+  gust_model *model = synthetic_or_die("demo", "q4"), *file = demo_model_open("q4");
+  const gust_model_info *a = gust_model_get_info(model), *b = gust_model_get_info(file);
+  CHECK_EQ_STR(a->architecture, b->architecture);
+  CHECK_EQ_INT(a->vocab_size, b->vocab_size);
+  CHECK_EQ_INT(a->max_positions, b->max_positions);
+  CHECK_EQ_INT(a->sliding_window, b->sliding_window);
+  CHECK_EQ_INT(a->bos_id, b->bos_id);
+  CHECK(a->rope_theta == b->rope_theta);
+  CHECK(a->norm_eps == b->norm_eps);
+  CHECK_EQ_INT(a->weight_bytes_per_token, b->weight_bytes_per_token);
+  CHECK(a->bits_per_weight == b->bits_per_weight);
+  CHECK(!a->has_chat_template);
+  CHECK_EQ_INT(a->load, GUST_LOAD_COPY);
+  if (CHECK_EQ_INT(a->tensor_count, b->tensor_count))
+    for (size_t i = 0; i < a->tensor_count; i++) {
+      gust_tensor_info x, y;
+      CHECK_EQ_INT(gust_model_get_tensor(model, i, &x), GUST_OK);
+      CHECK_EQ_INT(gust_model_get_tensor(file, i, &y), GUST_OK);
+      y = tensor_named(file, x.name);
+      CHECK_EQ_STR(x.type, y.type);
+      CHECK_EQ_INT(x.shape[0], y.shape[0]);
+      CHECK_EQ_INT(x.shape[1], y.shape[1]);
+      CHECK_EQ_INT(x.bytes, y.bytes);
+    }
+  gust_model_close(model);
+  gust_model_close(file);
+}
+
+/* The bytes of panels are drawn from the tensor's and the panel's numbers alone,
+ * so these hold on any machine, at any thread count. */
+static void test_same_weights(void) {
+  static const struct {
+    const char *type, *tensor;
+    unsigned long long checksum;
+  } known[] = {
+      {"q4", "model.layers.0.self_attn.q_proj.weight", 0x72c5b8c65aafa9f3},
+      {"q4", "model.layers.1.self_attn.q_proj.weight", 0x66ff48af5983f302},
+      {"q4", "lm_head.weight", 0xf30ef62d95d45803},
+      {"bf16", "lm_head.weight", 0x11019e087028a149},
+      {"f32", "lm_head.weight", 0x34e1c1d3cd2e2ebc},
+  };
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    gust_model *model = synthetic_or_die("demo", known[i].type);
+    CHECK_EQ_INT(tensor_named(model, known[i].tensor).checksum, known[i].checksum);
+    gust_error err;
+    CHECK_EQ_INT(gust_model_verify(model, NULL, NULL, &err), GUST_OK);
+    gust_model_close(model);
+  }
+}
+
+/* Tame weights: logits of a normed state are near N(0, 1). */
+static void test_logits(const char *type) {
+  static const int32_t ids[] = {1, 2000, 4095, 7, 300};
+  gust_model *model = synthetic_or_die("demo", type);
+  gust_context *best = context_or_die(model, &(gust_context_options){.positions = 8, .threads = 2});
+  gust_context *plain =
+      context_or_die(model, &(gust_context_options){.positions = 8, .threads = 1, .cpu = "c"});
+  CHECK_EQ_INT(gust_context_feed(best, ids, 5, NULL, NULL, NULL), GUST_OK);
+  CHECK_EQ_INT(gust_context_feed(plain, ids, 5, NULL, NULL, NULL), GUST_OK);
+  const float *logits = gust_context_logits(best);
+  size_t vocab = gust_model_get_info(model)->vocab_size;
+  CHECK(memcmp(logits, gust_context_logits(plain), vocab * sizeof *logits) == 0);
+  double squares = 0;
+  for (size_t i = 0; i < vocab; i++) squares += (double)logits[i] * (double)logits[i];
+  double rms = sqrt(squares / (double)vocab);
+  if (!CHECK(rms > 0.8 && rms < 1.25)) fprintf(stderr, "  %s: rms %g\n", type, rms);
+  gust_context_destroy(best);
+  gust_context_destroy(plain);
+  gust_model_close(model);
+}
+
+static void test_bytes_are_tokens(void) {
+  gust_model *model = synthetic_or_die("demo", "q4");
+  int32_t *ids;
+  size_t count;
+  CHECK_EQ_INT(gust_tokenize(model, "a \xff", 3, GUST_TOKENIZE_BOS, &ids, &count, NULL), GUST_OK);
+  if (CHECK_EQ_INT(count, 4)) {
+    static const int32_t expected[] = {1, 3 + 'a', 3 + ' ', 3 + 0xff};
+    for (size_t i = 0; i < 4; i++) CHECK_EQ_INT(ids[i], expected[i]);
+  }
+  gust_free(ids);
+  gust_model_close(model);
+}
+
+typedef struct call_log {
+  uint64_t done, total, calls, stop_at; /* stops at this call; 0: never */
+  bool backwards;
+} call_log;
+
+static bool log_call(void *user, uint64_t done, uint64_t total) {
+  call_log *log = user;
+  log->backwards |= done < log->done;
+  log->done = done;
+  log->total = total;
+  return ++log->calls == log->stop_at;
+}
+
+static void test_creation(void) {
+  gust_model *model = NULL;
+  gust_error err = {0};
+  CHECK_EQ_INT(gust_model_create_synthetic(&model, "gpt", "q4", NULL, NULL, &err), GUST_E_ARGUMENT);
+  CHECK_EQ_STR(err.text,
+               "synthetic model: expected mistral-7b, zephyr-7b, llama-2-7b, llama-2-13b or demo, "
+               "found gpt");
+  CHECK_EQ_INT(gust_model_create_synthetic(&model, "demo", "q5", NULL, NULL, &err),
+               GUST_E_ARGUMENT);
+  CHECK_EQ_STR(err.text, "synthetic model: expected type q4, q8, bf16 or f32, found q5");
+  call_log log = {.stop_at = 3};
+  CHECK_EQ_INT(gust_model_create_synthetic(&model, "demo", "q4", log_call, &log, &err),
+               GUST_E_CANCELLED);
+  CHECK_EQ_INT(log.calls, 3);
+  CHECK(model == NULL);
+  log = (call_log){0};
+  CHECK_EQ_INT(gust_model_create_synthetic(&model, "demo", "q8", log_call, &log, &err), GUST_OK);
+  CHECK(!log.backwards);
+  CHECK_EQ_INT(log.done, log.total);
+  gust_model_close(model);
+}
+
+/* --- the parts of the benchmark ------------------------------------------------------ */
+
+static void test_probes(void) {
+  for (unsigned threads = 1; threads <= 3; threads++) {
+    gust_pool *pool = gust_pool_create(threads);
+    double rate = 0;
+    gust_error err;
+    CHECK_EQ_INT(probe_read_bandwidth(&rate, pool, ((size_t)12 << 20) + 1, &err), GUST_OK);
+    /* From a slow emulator to more than any cache has. */
+    CHECK(rate > 1e6 && rate < 1e14);
+    CHECK(probe_multiply_adds(pool, "c") == 0);
+    const char *level;
+    for (size_t i = 0; (level = gust_cpu_level(i)) != NULL; i++)
+      if (strncmp(level, "avx", 3) == 0) {
+        rate = probe_multiply_adds(pool, level);
+        CHECK(rate > 1e6 && rate < 1e15);
+      }
+    gust_pool_destroy(pool);
+  }
+  char name[CPU_NAME_BYTES];
+  CHECK(cpu_name(name) == name && *name && strlen(name) < sizeof name);
+  CHECK(name[0] != ' ' && name[strlen(name) - 1] != ' ');
+}
+
+static bool in_order(const throughput_spread *s) {
+  return s->least > 0 && s->least <= s->median && s->median <= s->most && isfinite(s->most);
+}
+
+static void test_throughput(void) {
+  gust_model *model = synthetic_or_die("demo", "q4");
+  call_log log = {0};
+  throughput_plan plan = {
+      .prompt = 20, .gen = 5, .depth = 30, .repetitions = 4, .progress = log_call, .user = &log};
+  CHECK_EQ_INT(throughput_positions(&plan), 35);
+  gust_context *context = context_or_die(model, &(gust_context_options){.positions = 35});
+  throughput result;
+  gust_error err;
+  CHECK_EQ_INT(throughput_measure(&result, context, 4096, &plan, &err), GUST_OK);
+  CHECK(in_order(&result.prefill));
+  CHECK(in_order(&result.decode));
+  CHECK_EQ_INT(gust_context_length(context), 35);
+  CHECK(!log.backwards);
+  CHECK_EQ_INT(log.done, log.total);
+  /* Five times each; of the depth's 30 tokens the prompt's 20 were there. */
+  CHECK_EQ_INT(log.total, 5 * 25 + 10);
+
+  plan.prompt = 0;
+  CHECK_EQ_INT(throughput_measure(&result, context, 4096, &plan, &err), GUST_OK);
+  CHECK(isnan(result.prefill.median) && isnan(result.prefill.least) && isnan(result.prefill.most));
+  CHECK(in_order(&result.decode));
+
+  log = (call_log){.stop_at = 7};
+  CHECK_EQ_INT(throughput_measure(&result, context, 4096, &plan, &err), GUST_E_CANCELLED);
+  CHECK_EQ_STR(err.text, "the benchmark was stopped; nothing was measured");
+  CHECK_EQ_INT(log.calls, 7);
+  plan.depth = 31; /* one more than the context holds */
+  CHECK_EQ_INT(throughput_measure(&result, context, 4096, &plan, &err), GUST_E_CONTEXT_FULL);
+  gust_context_destroy(context);
+  gust_model_close(model);
+}
+
+/* A ring of a window's size forgets: the depth is fed again before each run. */
+static void test_throughput_window(void) {
+  gust_model *model = synthetic_or_die("demo", "q4");
+  call_log log = {0};
+  throughput_plan plan = {
+      .gen = 700, .depth = 600, .repetitions = 1, .progress = log_call, .user = &log};
+  gust_context *context = context_or_die(model, &(gust_context_options){.positions = 1300});
+  throughput result;
+  CHECK_EQ_INT(throughput_measure(&result, context, 4096, &plan, NULL), GUST_OK);
+  CHECK_EQ_INT(log.total, 2 * (700 + 600));
+  CHECK_EQ_INT(log.done, log.total);
+  CHECK_EQ_INT(gust_context_length(context), 1300);
+  gust_context_destroy(context);
+  gust_model_close(model);
+}
+
+/* --- the command ------------------------------------------------------------------------ */
+
+static double json_number(const char *json, const char *name) {
+  char key[64];
+  snprintf(key, sizeof key, "\"%s\": ", name);
+  const char *at = strstr(json, key);
+  char *end = NULL;
+  double value = at ? strtod(at + strlen(key), &end) : (double)NAN;
+  return at && end > at + strlen(key) ? value : (double)NAN;
+}
+
+static void test_json(void) {
+  run_result r =
+      run_gust(NULL, "bench", "--synthetic", "demo", "--prompt", "24", "--gen", "6", "--reps", "3",
+               "--json", "--threads", "2", "--kv", "q8", "--cpu", "avx2", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  CHECK_EQ_STR(r.err, "");
+  CHECK_CONTAINS(r.out, "\"model\": \"demo\"");
+  CHECK_CONTAINS(r.out, "\"type\": \"q4\"");
+  CHECK_CONTAINS(r.out, "\"load\": \"copy\"");
+  CHECK_CONTAINS(r.out, "\"kv\": \"q8\"");
+  CHECK_CONTAINS(r.out, "\"cpu\": \"");
+  CHECK_EQ_INT(json_number(r.out, "threads"), 2);
+  CHECK_EQ_INT(json_number(r.out, "prompt"), 24);
+  CHECK_EQ_INT(json_number(r.out, "gen"), 6);
+  CHECK_EQ_INT(json_number(r.out, "reps"), 3);
+  double bandwidth = json_number(r.out, "bandwidth_gbs"),
+         bytes = json_number(r.out, "weight_bytes_per_token"),
+         decode = json_number(r.out, "decode_tps"),
+         fraction = json_number(r.out, "decode_bandwidth_fraction"),
+         prefill = json_number(r.out, "prefill_tps");
+  CHECK_EQ_INT(bytes, 4670464);
+  CHECK(bandwidth > 0 && prefill > 0 && decode > 0);
+  CHECK(fabs(fraction * bandwidth * 1e9 / (decode * bytes) - 1) < 1e-9);
+  CHECK(json_number(r.out, "decode_tps_min") <= decode);
+  CHECK(json_number(r.out, "decode_tps_max") >= decode);
+  /* 8 layers of 2 * 256 * 256 + 2 * 128 * 256 + 3 * 768 * 256 weights for each
+   * token, and the head of 4096 * 256 for one of the 24. */
+  double per_token = 8.0 * 786432 + 1048576.0 / 24;
+  CHECK(fabs(json_number(r.out, "prefill_gmacs") * 1e9 / (prefill * per_token) - 1) < 1e-9);
+  if (strstr(r.out, "\"cpu\": \"avx2\"")) {
+    double share = json_number(r.out, "prefill_peak_fraction");
+    CHECK(share > 0);
+    CHECK(fabs(share * json_number(r.out, "peak_gmacs") / json_number(r.out, "prefill_gmacs") - 1) <
+          1e-9);
+  } else {
+    CHECK_CONTAINS(r.out, "\"prefill_peak_fraction\": null");
+  }
+  run_result_clear(&r);
+}
+
+static size_t count_of(const char *text, char c) {
+  size_t count = 0;
+  for (; *text; text++) count += *text == c;
+  return count;
+}
+
+static void test_csv(void) {
+  run_result r = run_gust(NULL, "bench", "--synthetic", "demo", "--type", "bf16", "--prompt", "8",
+                          "--gen", "0", "--reps", "1", "--csv", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  CHECK(strncmp(r.out, "model,type,cpu,cpu_model,threads,", 33) == 0);
+  CHECK_EQ_INT(count_of(r.out, '\n'), 2);
+  const char *values = strchr(r.out, '\n');
+  CHECK(values && strncmp(values, "\n\"demo\",\"bf16\",\"", 16) == 0);
+  /* No matrix of integers, nothing decoded: those cells are empty. */
+  CHECK_CONTAINS(r.out, ",,,,,,,\n");
+  run_result_clear(&r);
+}
+
+static void test_tables(void) {
+  const char *file = demo_model_path("q4");
+  run_result r = run_gust(NULL, "bench", file, "--prompt", "8", "--gen", "4", "--reps", "1", "--md",
+                          "--load", "mmap", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  CHECK_EQ_INT(count_of(r.out, '\n'), 4);
+  CHECK_EQ_INT(count_of(r.out, '|'), 4 * 11);
+  CHECK_CONTAINS(r.out, "| mmap | f16 | prefill 8 |");
+  CHECK_CONTAINS(r.out, "| mmap | f16 | decode 4 @ 0 |");
+  run_result_clear(&r);
+  r = run_gust(NULL, "bench", "--synthetic", "demo", "--prompt", "8", "--gen", "4", "--depth", "3",
+               "--reps", "1", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  CHECK_CONTAINS(r.out, "model              demo, q4, random weights\n");
+  CHECK_CONTAINS(r.out, "\nweights per token  4.67 MB\n");
+  CHECK_CONTAINS(r.out, "\nprefill 8          ");
+  CHECK_CONTAINS(r.out, "\ndecode 4 @ 3       ");
+  run_result_clear(&r);
+}
+
+#define BENCH_USAGE "usage: gust bench MODEL | --synthetic SHAPE [--type q4|q8|bf16|f32] [options]"
+
+static void test_misuse(void) {
+  CHECK_GUST(2, "", "gust bench: expected either MODEL or --synthetic; " BENCH_USAGE "\n", NULL,
+             "bench");
+  CHECK_GUST(2, "", "gust bench: expected either MODEL or --synthetic; " BENCH_USAGE "\n", NULL,
+             "bench", "x.gust", "--synthetic", "demo");
+  CHECK_GUST(2, "", "gust bench: --type goes with --synthetic; the file has its types\n", NULL,
+             "bench", "x.gust", "--type", "q8");
+  CHECK_GUST(2, "", "gust bench: --load mmap needs a file to map; --synthetic has none\n", NULL,
+             "bench", "--synthetic", "demo", "--load", "mmap");
+  CHECK_GUST(2, "", "gust bench: expected at most one of --json, --csv and --md\n", NULL, "bench",
+             "--synthetic", "demo", "--json", "--md");
+  CHECK_GUST(2, "", "gust bench: --prompt 0 and --gen 0 leave nothing to measure\n", NULL, "bench",
+             "--synthetic", "demo", "--prompt", "0", "--gen", "0");
+  CHECK_GUST(2, "",
+             "gust bench: --synthetic: expected mistral-7b, zephyr-7b, llama-2-7b, llama-2-13b or "
+             "demo, found 'gpt'\n",
+             NULL, "bench", "--synthetic", "gpt");
+}
+
+int main(void) {
+  static const char *const types[] = {"q4", "q8", "bf16", "f32"};
+  test_shape();
+  test_same_weights();
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) test_logits(types[i]);
+  test_bytes_are_tokens();
+  test_creation();
+  test_probes();
+  test_throughput();
+  test_throughput_window();
+  test_misuse();
+  test_json();
+  test_csv();
+  test_tables();
+  return check_finish();
+}
