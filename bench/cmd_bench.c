@@ -114,7 +114,10 @@ static gust_status probe_memory(double *bandwidth, const model_values *values, g
   if (!pool)
     return command_error(err, GUST_E_MEMORY, "cannot start %u threads; use fewer (--threads)",
                          threads);
-  gust_status status = probe_read_bandwidth(bandwidth, pool, 0, err);
+  progress_line progress;
+  progress_begin(&progress, "measuring memory", PROGRESS_BYTES, values->quiet.given);
+  gust_status status = probe_read_bandwidth(bandwidth, pool, 0, progress_update, &progress, err);
+  progress_end(&progress);
   gust_pool_destroy(pool);
   return status;
 }

@@ -20,6 +20,9 @@ typedef uint64_t word_pair __attribute__((vector_size(16)));
  * first-level cache. */
 #define PREFETCH_BYTES 2048
 #define READ_LOOPS 6
+/* Parts written between two reports: the system clears the pages of a new buffer,
+ * which takes longer than reading it. */
+#define WRITE_STEP 16u
 #define DEFAULT_BYTES ((uint64_t)1 << 30)
 #define LEAST_BYTES ((uint64_t)64 << 20)
 
@@ -27,13 +30,34 @@ typedef struct read_job {
   word_pair *pairs;
   uint64_t *sums; /* one per worker, a line apart */
   int streams;
+  size_t first; /* part the writing of a step begins with */
+  gust_progress_fn *progress;
+  void *user;
+  uint64_t done, total; /* bytes */
 } read_job;
 
 /* Each word is 1, so that a sum says how many were read. */
 static void write_parts(void *arg, size_t begin, size_t end, unsigned worker) {
   (void)worker;
   const read_job *job = arg;
-  for (size_t i = begin * PART_PAIRS; i < end * PART_PAIRS; i++) job->pairs[i] = (word_pair){1, 1};
+  word_pair *pairs = job->pairs + job->first * PART_PAIRS;
+  for (size_t i = begin * PART_PAIRS; i < end * PART_PAIRS; i++) pairs[i] = (word_pair){1, 1};
+}
+
+static gust_status report_done(read_job *job, size_t parts, gust_error *err) {
+  job->done += (uint64_t)parts * PART_BYTES;
+  if (!job->progress || !job->progress(job->user, job->done, job->total)) return GUST_OK;
+  return gust_fail(err, GUST_E_CANCELLED, "measuring the memory was cancelled");
+}
+
+static gust_status write_all(gust_pool *pool, read_job *job, size_t parts, gust_error *err) {
+  gust_status status = GUST_OK;
+  for (job->first = 0; job->first < parts && status == GUST_OK; job->first += WRITE_STEP) {
+    size_t step = parts - job->first < WRITE_STEP ? parts - job->first : WRITE_STEP;
+    gust_pool_run(pool, write_parts, job, step, 1);
+    status = report_done(job, step, err);
+  }
+  return status;
 }
 
 /* Adds up a part by whole cache lines, in `streams` places of it at once, which
@@ -76,8 +100,9 @@ static gust_status read_loops(double *rate, gust_pool *pool, read_job *job, size
                               gust_error *err) {
   const uint64_t words = (uint64_t)parts * (PART_BYTES / sizeof(uint64_t));
   *rate = 0;
-  gust_pool_run(pool, write_parts, job, parts, 1);
-  for (int i = 0; i < 2 * READ_LOOPS; i++) {
+  job->total = (2 * READ_LOOPS + 1) * (uint64_t)parts * PART_BYTES;
+  gust_status status = write_all(pool, job, parts, err);
+  for (int i = 0; i < 2 * READ_LOOPS && status == GUST_OK; i++) {
     uint64_t sum;
     job->streams = i % 2 ? MOST_STREAMS : 1;
     double seconds = read_once(pool, job, parts, &sum);
@@ -87,8 +112,9 @@ static gust_status read_loops(double *rate, gust_pool *pool, read_job *job, size
                        (unsigned long long)words, (unsigned long long)sum);
     double found = (double)parts * (double)PART_BYTES / seconds;
     if (found > *rate) *rate = found;
+    status = report_done(job, parts, err);
   }
-  return GUST_OK;
+  return status;
 }
 
 static uint64_t default_bytes(void) {
@@ -98,12 +124,15 @@ static uint64_t default_bytes(void) {
 }
 
 gust_status probe_read_bandwidth(double *bytes_per_second, gust_pool *pool, size_t bytes,
-                                 gust_error *err) {
+                                 gust_progress_fn *progress, void *user, gust_error *err) {
   if (bytes == 0) bytes = (size_t)default_bytes();
   size_t parts = bytes / PART_BYTES + (bytes % PART_BYTES != 0);
   size_t sum_bytes = gust_pool_threads(pool) * LINE_WORDS * sizeof(uint64_t);
   if (parts > SIZE_MAX / PART_BYTES) return gust_fail_memory(err, "the bandwidth probe", bytes);
-  read_job job = {.pairs = os_reserve(parts * PART_BYTES), .sums = malloc(sum_bytes)};
+  read_job job = {.pairs = os_reserve(parts * PART_BYTES),
+                  .sums = malloc(sum_bytes),
+                  .progress = progress,
+                  .user = user};
   gust_status status;
   if (!job.pairs || !job.sums || !os_commit(job.pairs, 0, parts * PART_BYTES))
     status = gust_fail_memory(err, "the bandwidth probe", bytes);

@@ -2,12 +2,18 @@
 """Writes tests/data/chat_templates.txt: what jinja2, set up as transformers sets
 it up, makes of chat templates and of small pieces of the language.
 
-    python3 scripts/make_template_vectors.py        (needs jinja2 3.1)
+    npm install --prefix FOLDER @huggingface/jinja      (somewhere outside the tree)
+    python3 scripts/make_template_vectors.py FOLDER     (needs jinja2 3.1 and node)
+
+The npm package is a second reference. On every conversation with every template the two
+must agree, but for UNLIKE below; of the small pieces, which reach into corners that no
+template uses, those on which it differs or which it cannot do carry a comment with what it
+makes of them, and jinja2's word counts.
 
 A case is a block of "key value" lines ended by an empty one:
 
     case NAME
-    file NAME.jinja | source TEXT       the template (in tests/data/templates)
+    file NAME.jinja | source TEXT       the template (in src/templates or tests/data/templates)
     bos TEXT, eos TEXT, open 0|1        the other variables
     message ROLE TEXT                   repeated
     text TEXT | marked TEXT | error TEXT | fails
@@ -18,6 +24,7 @@ meant. `error` is the exact line expected; `fails` says only that jinja2 refuses
 """
 import json
 import os
+import subprocess
 import sys
 
 import jinja2
@@ -26,6 +33,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 DATA = os.path.join(ROOT, "tests", "data")
+FOLDERS = [os.path.join(ROOT, "src", "templates"), os.path.join(DATA, "templates")]
+
+# Of messages[0] where there are no messages the npm package lets an attribute be asked for,
+# jinja2 (and so transformers) does not.
+UNLIKE = {f"{name}/none/1"
+          for name in ("alpaca", "llama-2", "mistral-v0.2", "mistral-v0.3", "gemma")}
 
 
 class Generation(Extension):
@@ -67,10 +80,39 @@ def environment():
 ENV = environment()
 
 
+def variables(case, messages):
+    return {"messages": messages, "add_generation_prompt": case["open"], "bos_token": case["bos"],
+            "eos_token": case["eos"]}
+
+
 def render(source, case, messages):
-    return ENV.from_string(source).render(
-        messages=messages, add_generation_prompt=case["open"], bos_token=case["bos"],
-        eos_token=case["eos"])
+    return ENV.from_string(source).render(**variables(case, messages))
+
+
+def messages_of(case):
+    return [{"role": r, "content": c} for r, c in case["messages"]]
+
+
+def ask_npm(folder, cases):
+    """What the npm package renders: {"text": ...} or {"error": ...} of each case."""
+    script = os.path.join(ROOT, "scripts", "template_vectors.mjs")
+    asked = [[source, variables(case, messages_of(case))] for _, source, case, _ in cases]
+    answer = subprocess.run(["node", script, folder], input=json.dumps(asked), check=True,
+                            stdout=subprocess.PIPE, text=True, encoding="utf-8")
+    answer = json.loads(answer.stdout)
+    return answer["version"], answer["results"]
+
+
+def difference(name, source, case, file, npm):
+    """None where both references agree, else what the npm package makes of the case."""
+    try:
+        text = render(source, case, messages_of(case))
+    except Exception:
+        text = None
+    same = npm.get("text") == text
+    if file and same == (name in UNLIKE):
+        sys.exit(f"{name}: jinja2 renders {text!r}, @huggingface/jinja {npm!r}")
+    return None if same else escape(npm.get("text", npm.get("error"))[:100])
 
 
 def escape(text):
@@ -132,7 +174,7 @@ def write(out, name, source, case, file=None):
     for role, content in case["messages"]:
         out.write(f"message {role} {escape(content)}\n")
     try:
-        text = render(source, case, [{"role": r, "content": c} for r, c in case["messages"]])
+        text = render(source, case, messages_of(case))
     except Refused as e:
         out.write(f"error chat template line {line_of(e)}: the template refuses the "
                   f"conversation: {escape(str(e))}\n\n")
@@ -346,24 +388,24 @@ SPACES = [
 ]
 
 
-def main():
-    with open(os.path.join(DATA, "chat_templates.txt"), "w", encoding="utf-8", newline="") as out:
-        out.write("# Made by scripts/make_template_vectors.py with jinja2 "
-                  f"{jinja2.__version__}; not to be edited.\n\n")
-        folder = os.path.join(DATA, "templates")
-        with open(os.path.join(ROOT, "models", "demo", "tokenizer_config.json")) as f:
-            demo = json.load(f)
-        with open(os.path.join(folder, "zephyr.jinja"), newline="") as f:
-            if f.read() != demo["chat_template"]:
-                sys.exit("zephyr.jinja is not the demo checkpoint's template")
-        with open(os.path.join(DATA, "golden.json"), encoding="utf-8") as f:
-            chats = json.load(f)["chats"]
-        for i, chat in enumerate(chats):
-            case = {"bos": "<s>", "eos": "</s>", "open": True,
-                    "messages": [(m["role"], m["content"]) for m in chat["messages"]]}
-            if render(demo["chat_template"], case, chat["messages"]) != chat["prompt"]:
-                sys.exit(f"golden.json's prompt {i} is not what its template renders")
-            write(out, f"golden-{i}", demo["chat_template"], case, "zephyr.jinja")
+def golden_cases():
+    with open(os.path.join(ROOT, "models", "demo", "tokenizer_config.json")) as f:
+        source = json.load(f)["chat_template"]
+    with open(os.path.join(FOLDERS[0], "zephyr.jinja"), newline="") as f:
+        if f.read() != source:
+            sys.exit("zephyr.jinja is not the demo checkpoint's template")
+    with open(os.path.join(DATA, "golden.json"), encoding="utf-8") as f:
+        chats = json.load(f)["chats"]
+    for i, chat in enumerate(chats):
+        case = {"bos": "<s>", "eos": "</s>", "open": True,
+                "messages": [(m["role"], m["content"]) for m in chat["messages"]]}
+        if render(source, case, chat["messages"]) != chat["prompt"]:
+            sys.exit(f"golden.json's prompt {i} is not what its template renders")
+        yield f"golden-{i}", source, case, "zephyr.jinja"
+
+
+def template_cases():
+    for folder in FOLDERS:
         for name in sorted(os.listdir(folder)):
             with open(os.path.join(folder, name), encoding="utf-8", newline="") as f:
                 source = f.read()
@@ -371,12 +413,34 @@ def main():
             for talk, messages in CONVERSATIONS.items():
                 for opened in (False, True) if talk in ("turns", "answered") else (True,):
                     case = {"bos": bos, "eos": eos, "open": opened, "messages": messages}
-                    write(out, f"{name[:-6]}/{talk}/{int(opened)}", source, case, name)
-        pieces = PIECES.split("\n")
-        pieces[pieces.index("{{ 'a"):pieces.index("{{ 'a") + 2] = ["{{ 'a\nb' }}"]
-        case = {"bos": "<s>", "eos": "</s>", "open": True, "messages": TALK}
-        for i, source in enumerate(pieces + SPACES):
-            write(out, f"piece-{i}", source, case)
+                    yield f"{name[:-6]}/{talk}/{int(opened)}", source, case, name
+
+
+def piece_cases():
+    pieces = PIECES.split("\n")
+    pieces[pieces.index("{{ 'a"):pieces.index("{{ 'a") + 2] = ["{{ 'a\nb' }}"]
+    case = {"bos": "<s>", "eos": "</s>", "open": True, "messages": TALK}
+    for i, source in enumerate(pieces + SPACES):
+        yield f"piece-{i}", source, case, None
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: {sys.argv[0]} FOLDER (that holds node_modules/@huggingface/jinja)")
+    cases = [*golden_cases(), *template_cases(), *piece_cases()]
+    version, npm = ask_npm(sys.argv[1], cases)
+    unlike = [difference(*case, said) for case, said in zip(cases, npm)]
+    agreed = sum(said is None for said in unlike)
+    with open(os.path.join(DATA, "chat_templates.txt"), "w", encoding="utf-8", newline="") as out:
+        out.write("# Made by scripts/make_template_vectors.py with jinja2 "
+                  f"{jinja2.__version__}; not to be edited.\n"
+                  f"# @huggingface/jinja {version} agrees on {agreed} of {len(cases)} cases; the "
+                  "others say what it makes of them.\n\n")
+        for (name, source, case, file), said in zip(cases, unlike):
+            if said is not None:
+                out.write(f"# npm: {said}\n")
+            write(out, name, source, case, file)
+    print(f"{len(cases)} cases, {agreed} with both references agreeing")
 
 
 main()

@@ -153,6 +153,11 @@ static gust_status check_ids(const gust_context *c, const int32_t *ids, size_t c
                      "the context of %zu tokens holds %zu and has no room for %zu more; use a "
                      "larger --ctx or a shorter text",
                      c->capacity, c->length, count);
+  if (gust_kv_cache_first(&c->cache, c->length) < c->cache.first_stored)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "the context was loaded from position %zu on, the next token sees from %zu on; "
+                     "load the rest first",
+                     c->cache.first_stored, gust_kv_cache_first(&c->cache, c->length));
   return GUST_OK;
 }
 
@@ -232,7 +237,7 @@ size_t gust_context_truncate(gust_context *c, size_t length) {
   c->has_logits = false;
   if (length == 0 || !gust_kv_cache_can_truncate(&c->cache, length)) {
     c->length = 0;
-    c->cache.newest_chunk = 0;
+    gust_kv_cache_empty(&c->cache);
   } else {
     c->length = length;
   }

@@ -61,6 +61,9 @@ typedef bool gust_progress_fn(void *user, uint64_t done, uint64_t total);
 
 void gust_free(void *memory);
 
+/* XXH64 of the bytes: finds damage, not malice. */
+uint64_t gust_checksum(const void *bytes, size_t count, uint64_t seed);
+
 /* --- CPU levels ---------------------------------------------------------- */
 
 /* The names of the instruction-set levels this CPU can run, from slowest ("c",
@@ -146,6 +149,12 @@ gust_status gust_model_get_source(const gust_model *model, size_t index, gust_so
 /* The checkpoint's chat template (Jinja source), or NULL. */
 const char *gust_model_chat_template(const gust_model *model);
 
+/* A number that two models share only when the same ids give the same logits and
+ * the same text the same ids: XXH64 over hyper-parameters, tokenizer, chat
+ * template, and every tensor's name, type, shape and checksum. However the model
+ * was loaded, and wherever its file lies. */
+uint64_t gust_model_fingerprint(const gust_model *model);
+
 /* Recomputes every tensor's checksum. Progress in bytes. Fails with
  * GUST_E_FORMAT naming the first tensor that differs. */
 gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progress, void *user,
@@ -189,6 +198,22 @@ gust_status gust_chat_tokenize(const gust_model *model, const gust_message *mess
 /* The same as text; *text is NUL-terminated and to be freed. */
 gust_status gust_chat_render(const gust_model *model, const gust_message *messages, size_t count,
                              bool open_answer, char **text, gust_error *err);
+
+/* The two above with another template (Jinja source) than the model's own; NULL
+ * is the model's own. */
+gust_status gust_chat_tokenize_as(const gust_model *model, const char *chat_template,
+                                  const gust_message *messages, size_t count, bool open_answer,
+                                  int32_t **ids, size_t *id_count, gust_error *err);
+gust_status gust_chat_render_as(const gust_model *model, const char *chat_template,
+                                const gust_message *messages, size_t count, bool open_answer,
+                                char **text, gust_error *err);
+
+/* The names of the templates gust brings along for checkpoints that came without
+ * one, such as "chatml"; NULL past the end. Which one a checkpoint was trained
+ * with cannot be told from it: it has to be chosen. */
+const char *gust_chat_template_name(size_t index);
+/* Such a template's source by its name; NULL when there is none of that name. */
+const char *gust_chat_template_source(const char *name);
 
 /* --- Contexts: a token sequence and its key-value cache -------------------- */
 
@@ -240,6 +265,44 @@ unsigned gust_context_threads(const gust_context *context);
  * that is left is returned: `length`, or 0. */
 size_t gust_context_truncate(gust_context *context, size_t length);
 
+/* --- Saving a sequence: its key-value cache as bytes -------------------------- */
+
+/* Changes when the bytes below change, or what they mean for the next logits. */
+#define GUST_STATE_VERSION 1u
+
+/* The key-value type the context was created with. */
+gust_kv gust_context_kv(const gust_context *context);
+
+/* The first position whose keys and values are still stored: 0, or later where
+ * sliding-window attention let new positions overwrite old ones. At most
+ * gust_context_length. */
+size_t gust_context_state_first(const gust_context *context);
+
+/* Bytes that positions [begin, end) take when saved, whether they are there or
+ * not: a constant times their number, so that a part of what was saved together
+ * can be loaded. 0 when end < begin or the product overflows. */
+size_t gust_context_state_bytes(const gust_context *context, size_t begin, size_t end);
+
+/* Writes the keys and values of positions [begin, end) into bytes[count], position
+ * by position, little-endian: the same bytes on every machine, and wherever the
+ * positions lie in the cache. Needs gust_context_state_first <= begin <= end <=
+ * gust_context_length and count = gust_context_state_bytes. */
+gust_status gust_context_save_state(const gust_context *context, size_t begin, size_t end,
+                                    void *bytes, size_t count, gust_error *err);
+
+/* Appends positions [begin, end) with what was saved of them by a context of the
+ * same model (gust_model_fingerprint), key-value type and GUST_STATE_VERSION;
+ * ids[end] are those of the whole sequence from position 0. `begin` is the
+ * context's length; an empty context of a model with sliding-window attention may
+ * begin later, since what the next token cannot see is not needed: feeding is
+ * refused until what it sees is there. The next fed id gives the bits it
+ * would have given in the context the state came from; until then there are no
+ * logits. Bytes of unknown origin are safe, if pointless: any values are accepted.
+ * Fails before changing anything when an id, the range or `count` is wrong, and
+ * with GUST_E_CONTEXT_FULL when the context has fewer than `end` positions. */
+gust_status gust_context_load_state(gust_context *context, const int32_t *ids, size_t begin,
+                                    size_t end, const void *bytes, size_t count, gust_error *err);
+
 /* --- Sampling --------------------------------------------------------------- */
 
 typedef struct gust_sampling {
@@ -260,6 +323,10 @@ typedef struct gust_sampler gust_sampler;
 gust_status gust_sampler_create(gust_sampler **sampler, const gust_model *model,
                                 const gust_sampling *sampling, gust_error *err);
 void gust_sampler_destroy(gust_sampler *sampler);
+/* Where the sampler stands in its stream of random numbers; at first the seed.
+ * Setting what was got before goes on as if never interrupted. */
+uint64_t gust_sampler_get_state(const gust_sampler *sampler);
+void gust_sampler_set_state(gust_sampler *sampler, uint64_t state);
 /* Draws the id that follows the context's sequence. The same seed, options and
  * sequence of logits draw the same ids. The context is not changed. */
 gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context, int32_t *id,

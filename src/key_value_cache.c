@@ -46,7 +46,17 @@ gust_status gust_kv_cache_grow(gust_kv_cache *cache, size_t end, gust_error *err
   return GUST_OK;
 }
 
+size_t gust_kv_cache_oldest(const gust_kv_cache *cache) {
+  size_t chunks = cache->newest_chunk + 1;
+  size_t oldest = chunks > cache->ring_chunks ? (chunks - cache->ring_chunks) * GUST_CHUNK : 0;
+  return oldest > cache->first_stored ? oldest : cache->first_stored;
+}
+
+void gust_kv_cache_empty(gust_kv_cache *cache) {
+  cache->newest_chunk = 0;
+  cache->first_stored = 0;
+}
+
 bool gust_kv_cache_can_truncate(const gust_kv_cache *cache, size_t length) {
-  size_t needed = gust_kv_cache_first(cache, length) / GUST_CHUNK;
-  return needed + cache->ring_chunks > cache->newest_chunk;
+  return gust_kv_cache_first(cache, length) >= gust_kv_cache_oldest(cache);
 }

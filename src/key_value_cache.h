@@ -20,6 +20,7 @@ typedef struct gust_kv_cache {
   size_t kv_heads;
   size_t ring_chunks, committed_chunks;
   size_t newest_chunk; /* the highest ever stored since the cache was empty */
+  size_t first_stored; /* positions before it never were; 0 unless loaded so */
   size_t window;       /* 0: none */
 } gust_kv_cache;
 
@@ -30,6 +31,12 @@ void gust_kv_cache_destroy(gust_kv_cache *cache);
 
 /* Commits memory for positions [0, end). */
 gust_status gust_kv_cache_grow(gust_kv_cache *cache, size_t end, gust_error *err);
+
+/* The first position that is stored and was not overwritten. */
+size_t gust_kv_cache_oldest(const gust_kv_cache *cache);
+
+/* Forgets all positions. */
+void gust_kv_cache_empty(gust_kv_cache *cache);
 
 /* Whether a sequence cut to `length` could go on: everything its next token
  * sees is still stored. */

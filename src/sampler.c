@@ -55,6 +55,14 @@ void gust_sampler_destroy(gust_sampler *sampler) {
   free(sampler);
 }
 
+uint64_t gust_sampler_get_state(const gust_sampler *sampler) {
+  return sampler->random;
+}
+
+void gust_sampler_set_state(gust_sampler *sampler, uint64_t state) {
+  sampler->random = state;
+}
+
 /* Uniform in [0, 1): the upper bits of splitmix64 (Steele et al. 2014). */
 static double draw_unit(gust_sampler *s) {
   uint64_t z = (s->random += 0x9e3779b97f4a7c15u);

@@ -216,6 +216,11 @@ void run_terminal_type(run_terminal *terminal, const char *text) {
   }
 }
 
+void run_terminal_resize(run_terminal *terminal, unsigned rows, unsigned columns) {
+  struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
+  ioctl(terminal->fd, TIOCSWINSZ, &size);
+}
+
 /* Gathers for at most `seconds`; false once the program's side is closed. */
 static bool watch(run_terminal *terminal, double seconds) {
   struct pollfd file = {.fd = terminal->fd, .events = POLLIN};
@@ -236,6 +241,10 @@ bool run_terminal_expect(run_terminal *terminal, const char *text, double second
     if (!open || left <= 0) return false;
     open = watch(terminal, left);
   }
+}
+
+void run_terminal_signal(run_terminal *terminal, int signal) {
+  if (kill(terminal->pid, signal) != 0) check_fatal("kill", strerror(errno));
 }
 
 const char *run_terminal_text(const run_terminal *terminal) {

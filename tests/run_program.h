@@ -33,9 +33,14 @@ typedef struct run_terminal run_terminal;
 
 run_terminal *run_terminal_start(const char *const argv[]);
 void run_terminal_type(run_terminal *terminal, const char *text);
+/* Gives the terminal another size, which the program is told by a signal; it
+ * starts with 24 rows of 100 columns. */
+void run_terminal_resize(run_terminal *terminal, unsigned rows, unsigned columns);
 /* Waits until `text` appears after everything matched so far; false when the
  * program ends or `seconds` pass first. */
 bool run_terminal_expect(run_terminal *terminal, const char *text, double seconds);
+/* Sends the program a signal. */
+void run_terminal_signal(run_terminal *terminal, int signal);
 /* All that was printed so far. */
 const char *run_terminal_text(const run_terminal *terminal);
 /* Waits for the end and returns the exit code as above; frees the terminal. */

@@ -151,12 +151,41 @@ static void test_creation(void) {
 
 /* --- the parts of the benchmark ------------------------------------------------------ */
 
+/* Bytes so far; asks to stop at `limit`. */
+typedef struct probe_watch {
+  uint64_t done, total, limit;
+} probe_watch;
+
+static bool watch_probe(void *user, uint64_t done, uint64_t total) {
+  probe_watch *watch = user;
+  CHECK(done > watch->done && done <= total);
+  watch->done = done;
+  watch->total = total;
+  return done >= watch->limit;
+}
+
+static void test_probe_progress(void) {
+  gust_pool *pool = gust_pool_create(2);
+  double rate;
+  gust_error err;
+  probe_watch watch = {.limit = UINT64_MAX};
+  const size_t bytes = (size_t)80 << 20;
+  CHECK_EQ_INT(probe_read_bandwidth(&rate, pool, bytes, watch_probe, &watch, &err), GUST_OK);
+  CHECK(watch.done == watch.total && watch.total == 13 * (uint64_t)bytes);
+  watch = (probe_watch){.limit = 1};
+  CHECK_EQ_INT(probe_read_bandwidth(&rate, pool, bytes, watch_probe, &watch, &err),
+               GUST_E_CANCELLED);
+  CHECK(watch.done == (uint64_t)64 << 20); /* while it was still being written */
+  gust_pool_destroy(pool);
+}
+
 static void test_probes(void) {
   for (unsigned threads = 1; threads <= 3; threads++) {
     gust_pool *pool = gust_pool_create(threads);
     double rate = 0;
     gust_error err;
-    CHECK_EQ_INT(probe_read_bandwidth(&rate, pool, ((size_t)12 << 20) + 1, &err), GUST_OK);
+    CHECK_EQ_INT(probe_read_bandwidth(&rate, pool, ((size_t)12 << 20) + 1, NULL, NULL, &err),
+                 GUST_OK);
     /* From a slow emulator to more than any cache has. */
     CHECK(rate > 1e6 && rate < 1e14);
     CHECK(probe_multiply_adds(pool, "c") == 0);
@@ -345,6 +374,7 @@ int main(void) {
   test_bytes_are_tokens();
   test_creation();
   test_probes();
+  test_probe_progress();
   test_throughput();
   test_throughput_window();
   test_misuse();

@@ -1,6 +1,9 @@
-/* gust chat: lines from a pipe, and someone at a terminal. */
+/* gust chat: lines from a pipe, and someone at a terminal that knows no editing. */
+#define _POSIX_C_SOURCE 200809L /* setenv */
+
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -45,11 +48,10 @@ static void test_full_context(void) {
   char expected[1024];
   snprintf(expected, sizeof expected, "%s\n", who_answer);
   CHECK_EQ_STR(result.out, expected);
-  CHECK_CONTAINS(result.err, "gust chat: this turn needs ");
+  CHECK_CONTAINS(result.err, "gust chat: this message needs ");
   CHECK_CONTAINS(result.err,
-                 " positions and room for an answer, the context holds 64; the message "
-                 "was not added and nothing was dropped; start anew or with a larger "
-                 "--ctx\n");
+                 " positions and room for an answer, the context holds 64; the message was not "
+                 "added and nothing was dropped; shorten it or start with a larger --ctx\n");
   run_result_clear(&result);
   result = run_gust("Tell me a story about a dragon and a boat.\n", "chat", model, "--temp", "0",
                     "--ctx", "40", "--load", "mmap", (const char *)NULL);
@@ -69,7 +71,7 @@ static void test_terminal(void) {
   const char *argv[] = {run_gust_binary(), "chat", run_gust_demo("f32"), "--temp", "0", NULL};
   run_terminal *terminal = run_terminal_start(argv);
   expect(terminal, "gust chat: --load auto: ");
-  expect(terminal, "gust chat: Ctrl-C stops an answer, Ctrl-D leaves\r\n> ");
+  expect(terminal, "gust chat: /help lists commands, Ctrl-C stops an answer, Ctrl-D leaves\r\n> ");
   run_terminal_type(terminal, "Hello!\n");
   expect(terminal, "Hi!\r\n");
   expect(terminal, " tokens, prefill ");
@@ -88,42 +90,51 @@ static void test_terminal(void) {
   CHECK_EQ_INT(run_terminal_finish(terminal), 0);
 }
 
-/* Ctrl-C stops a long answer; what there is of it stays in the conversation. */
-static void test_terminal_stop(void) {
+/* A model may spell what drives a terminal. There it is shown; a pipe gets the bytes. */
+static void test_hostile_answer(void) {
   const char *argv[] = {run_gust_binary(),
                         "chat",
                         run_gust_demo("f32"),
                         "--temp",
-                        "5",
-                        "--cpu",
-                        "c",
-                        "--threads",
-                        "1",
+                        "100",
                         "--top-k",
                         "0",
                         "--top-p",
                         "1",
                         "--seed",
-                        "1",
+                        "33",
                         NULL};
+  run_result raw = run_gust("Hello\n", "chat", argv[2], "--temp", "100", "--top-k", "0", "--top-p",
+                            "1", "--seed", "33", "--quiet", (const char *)NULL);
+  CHECK(memchr(raw.out, 033, raw.out_bytes) != NULL);
+  run_result_clear(&raw);
   run_terminal *terminal = run_terminal_start(argv);
   expect(terminal, "> ");
-  run_terminal_type(terminal, "Tell me a story about a dragon and a boat.\n");
-  expect(terminal, "boat.\r\n");
-  /* Wait for some of the answer before stopping it. */
-  expect(terminal, " ");
-  expect(terminal, " ");
-  run_terminal_type(terminal, "\003");
-  expect(terminal, " tokens, prefill ");
-  expect(terminal, "> ");
-  CHECK(!strstr(run_terminal_text(terminal), "max_new_tokens"));
-  run_terminal_type(terminal, "Go on.\n");
-  expect(terminal, "Go on.\r\n");
-  expect(terminal, " ");
-  run_terminal_type(terminal, "\003");
+  run_terminal_type(terminal, "Hello\n");
+  expect(terminal, " t/s, context ");
+  CHECK_CONTAINS(run_terminal_text(terminal), "^[");
+  CHECK(!strchr(run_terminal_text(terminal), 033));
   expect(terminal, "> ");
   run_terminal_type(terminal, "\004");
   CHECK_EQ_INT(run_terminal_finish(terminal), 0);
+}
+
+/* What cannot be a session is refused in one line; a pipe knows no commands. */
+static void test_sessions(void) {
+  const char *model = run_gust_demo("f32"), *path = check_temp_file("none.session");
+  check_write_file(path, "this is no session, but somebody's letter\n", 42);
+  run_result result = run_gust("Hello!\n", "chat", model, "--session", path, (const char *)NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_EQ_STR(result.out, "");
+  CHECK_CONTAINS(result.err, path);
+  run_result_clear(&result);
+  CHECK_GUST(2, "", "gust chat: MODEL is missing; usage: gust chat MODEL [options]\n", "", "chat");
+  result =
+      run_gust("/save letter.txt\n", "chat", model, "--temp", "0", "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_EQ_STR(result.err, "");
+  CHECK(result.out_bytes > 1); /* it was answered */
+  run_result_clear(&result);
 }
 
 /* A request to end is no key: at a pipe any signal leaves. */
@@ -137,10 +148,13 @@ static void test_signals(void) {
 
 int main(void) {
   run_gust_binary();
+  if (setenv("TERM", "dumb", 1) != 0 || setenv("XDG_STATE_HOME", check_temp(), 1) != 0)
+    check_fatal("setenv", "no memory");
   test_pipe();
   test_full_context();
   test_terminal();
-  test_terminal_stop();
+  test_hostile_answer();
+  test_sessions();
   test_signals();
   return check_finish();
 }

@@ -12,7 +12,8 @@
 #include "cli/command.h"
 
 typedef struct sample_values {
-  option_value flag, text, count, real, choice, seed;
+  option_value flag, text, count, real, choice, seed, many;
+  option_texts texts;
 } sample_values;
 
 static const cli_option sample_options[] = {
@@ -53,6 +54,16 @@ static const cli_option more_options[] = {
      .help = "a seed",
      .most = UINT64_MAX,
      .place = offsetof(sample_values, seed)},
+    {.name = "end",
+     .kind = OPTION_TEXTS,
+     .argument = "TEXT",
+     .help = "several texts",
+     .place = offsetof(sample_values, texts)},
+    {.name = "kind",
+     .kind = OPTION_CHOICE,
+     .argument = "one-of-many-words|another-of-many|a-third-one|and-the-last",
+     .help = "a long choice",
+     .place = offsetof(sample_values, many)},
     {.name = NULL},
 };
 
@@ -144,6 +155,26 @@ static void test_accepted(void) {
   CHECK(p.values.seed.count == UINT64_MAX);
 }
 
+static void test_texts(void) {
+  parsed p = parse("a b --end x --end=y=z --end -f");
+  CHECK_EQ_INT(p.code, OPTIONS_GO);
+  CHECK_EQ_INT(p.values.texts.count, 3);
+  CHECK_EQ_STR(p.values.texts.text[0], "x");
+  CHECK_EQ_STR(p.values.texts.text[1], "y=z");
+  CHECK_EQ_STR(p.values.texts.text[2], "-f");
+  CHECK(!p.values.flag.given);
+  p = parse("a b");
+  CHECK_EQ_INT(p.values.texts.count, 0);
+  char line[1024] = "a b";
+  for (int i = 0; i < OPTION_MAX_TEXTS; i++) strcat(line, " --end t");
+  p = parse(line);
+  CHECK_EQ_INT(p.values.texts.count, OPTION_MAX_TEXTS);
+  strcat(line, " --end t");
+  p = parse(line);
+  CHECK_EQ_INT(p.code, COMMAND_MISUSE);
+  CHECK_EQ_STR(p.err, "gust sample: --end: expected at most 16 of them, found more\n");
+}
+
 static void refused(const char *line, const char *expected) {
   parsed p = parse(line);
   CHECK_EQ_INT(p.code, COMMAND_MISUSE);
@@ -152,6 +183,8 @@ static void refused(const char *line, const char *expected) {
 }
 
 static void test_refused(void) {
+  refused("a b --end=", "gust sample: --end: expected some text, found none\n");
+  refused("a b --end", "gust sample: --end: expected TEXT, found the end of the command line\n");
   refused("a b --temp x", "gust sample: --temp: expected a number from 0 to 100, found 'x'\n");
   refused("a b --temp=-1", "gust sample: --temp: expected a number from 0 to 100, found '-1'\n");
   refused("a b --temp 101", "gust sample: --temp: expected a number from 0 to 100, found '101'\n");
@@ -191,6 +224,9 @@ static void test_help(void) {
   CHECK_CONTAINS(p.out, "      --temp T            a number (0 to 100)\n");
   CHECK_CONTAINS(p.out, "\nMore:\n      --kv f16|f32|q8     a choice\n");
   CHECK_CONTAINS(p.out, "      --seed N            a seed\n"); /* any number: no range */
+  CHECK_CONTAINS(p.out,
+                 "      --kind NAME         a long choice: one-of-many-words, another-of-many,\n"
+                 "                          a-third-one or and-the-last\n");
   CHECK_CONTAINS(p.out, "  -h, --help              print this and end\n");
   p = parse("a -h b --nonsense");
   CHECK_EQ_INT(p.code, 0);
@@ -212,6 +248,7 @@ static void test_optional_operands(void) {
 
 int main(void) {
   test_accepted();
+  test_texts();
   test_refused();
   test_help();
   test_optional_operands();

@@ -7,13 +7,29 @@
 #include "interrupt.h"
 #include "os.h"
 #include "progress.h"
+#include "screen_text.h"
+#include "stop_search.h"
+#include "terminal.h"
+
+/* Tokens fed at once: few at first, so that progress shows within half a second where
+ * a prompt takes many; then what takes about FEED_SECONDS, but not less than makes
+ * reading the weights worth it. Above FEED_MOST the library cuts on its own. */
+#define FEED_FIRST 16u
+#define FEED_LEAST 32u
+#define FEED_MOST 256u
+#define FEED_SECONDS 1.0
 
 /* What the token callback works on. */
 typedef struct answer_producer {
   cli_answer *answer;
+  const answer_options *options;
   gust_decoder *decoder;
+  stop_search *stops;
+  progress_line progress; /* of drawing, where nothing is streamed */
+  size_t total;           /* most tokens there can be */
   size_t text_capacity, id_capacity;
-  bool stream;
+  size_t shown;       /* bytes of the text that were streamed */
+  bool on_screen;     /* to a terminal: what would drive it is spelled */
   gust_status status; /* of the callback's own work */
   gust_error *err;
 } answer_producer;
@@ -34,24 +50,41 @@ static bool reserve(void **memory, size_t *capacity, size_t count, size_t size) 
   return true;
 }
 
+/* Streams the text up to `end`. */
+static gust_status show_text(answer_producer *producer, size_t end) {
+  cli_answer *answer = producer->answer;
+  if (!producer->options->stream || end <= producer->shown) return GUST_OK;
+  const char *text = answer->text + producer->shown;
+  if (producer->on_screen) {
+    screen_text_write(stdout, text, end - producer->shown);
+  } else {
+    fwrite(text, 1, end - producer->shown, stdout);
+  }
+  producer->shown = end;
+  return command_flush(producer->err);
+}
+
+/* Text that may begin a stop text waits until what follows tells. */
 static gust_status add_text(answer_producer *producer, const char *text, size_t bytes) {
   cli_answer *answer = producer->answer;
-  if (bytes == 0) return GUST_OK;
+  if (bytes == 0 || answer->stopped) return GUST_OK;
+  size_t taken, stop = stop_search_feed(producer->stops, text, bytes, &taken);
   void *memory = answer->text;
-  if (bytes > SIZE_MAX - answer->bytes - 1 ||
-      !reserve(&memory, &producer->text_capacity, answer->bytes + bytes + 1, 1))
+  if (taken > SIZE_MAX - answer->bytes - 1 ||
+      !reserve(&memory, &producer->text_capacity, answer->bytes + taken + 1, 1))
     return command_error(producer->err, GUST_E_MEMORY, "no memory for the answer's text");
   answer->text = memory;
-  memcpy(answer->text + answer->bytes, text, bytes);
-  answer->bytes += bytes;
+  memcpy(answer->text + answer->bytes, text, taken);
+  answer->bytes += taken - stop;
   answer->text[answer->bytes] = 0;
-  if (!producer->stream) return GUST_OK;
-  fwrite(text, 1, bytes, stdout);
-  return command_flush(producer->err);
+  answer->stopped = stop > 0;
+  return show_text(producer,
+                   stop ? answer->bytes : answer->bytes - stop_search_pending(producer->stops));
 }
 
 static gust_status add_id(answer_producer *producer, int32_t id) {
   cli_answer *answer = producer->answer;
+  const answer_options *options = producer->options;
   void *memory = answer->ids;
   if (!reserve(&memory, &producer->id_capacity, answer->count + 1, sizeof *answer->ids))
     return command_error(producer->err, GUST_E_MEMORY, "no memory for the answer's ids");
@@ -60,6 +93,8 @@ static gust_status add_id(answer_producer *producer, int32_t id) {
   const char *text;
   size_t bytes;
   gust_status status = gust_decoder_push(producer->decoder, id, &text, &bytes, producer->err);
+  if (status == GUST_OK && options->on_token)
+    status = options->on_token(options->user, id, text, bytes, producer->err);
   return status == GUST_OK ? add_text(producer, text, bytes) : status;
 }
 
@@ -71,11 +106,37 @@ static bool on_token(void *user, int32_t id, const char *text, size_t bytes) {
   (void)text, (void)bytes;
   if (id < 0) return false;
   producer->status = add_id(producer, id);
-  return producer->status != GUST_OK || interrupt_signal() != 0;
+  if (!producer->options->stream)
+    progress_update(&producer->progress, producer->answer->count, producer->total);
+  return producer->status != GUST_OK || producer->answer->stopped || interrupt_signal() != 0;
 }
 
 static double seconds_since(uint64_t begin_ns) {
   return (double)(os_now_ns() - begin_ns) * 1e-9;
+}
+
+/* Feeds in pieces: progress moves and Ctrl-C is heard between them, and what was fed
+ * until then stays. The logits are the same however the sequence is cut. */
+static gust_status feed_pieces(gust_context *context, const int32_t *ids, size_t count,
+                               progress_line *progress, gust_error *err) {
+  size_t piece = FEED_FIRST;
+  /* What does not fit is refused as a whole, before anything is computed. */
+  if (count > gust_context_capacity(context) - gust_context_length(context)) piece = count;
+  for (size_t done = 0; done < count;) {
+    size_t n = count - done < piece ? count - done : piece;
+    uint64_t begin = os_now_ns();
+    gust_status status = gust_context_feed(context, ids + done, n, NULL, NULL, err);
+    if (status != GUST_OK) return status;
+    done += n;
+    if (progress_update(progress, done, count) && done < count)
+      return command_error(err, GUST_E_CANCELLED,
+                           "reading the prompt was cancelled after %zu of %zu tokens", done, count);
+    double seconds = seconds_since(begin);
+    if (seconds < FEED_SECONDS / 2 && piece < FEED_MOST) piece *= 2;
+    if (seconds > FEED_SECONDS) piece /= 2;
+    if (piece < FEED_LEAST) piece = FEED_LEAST;
+  }
+  return GUST_OK;
 }
 
 static gust_status prefill(cli_answer *answer, gust_context *context, const int32_t *ids,
@@ -91,8 +152,7 @@ static gust_status prefill(cli_answer *answer, gust_context *context, const int3
   progress_line progress;
   uint64_t begin = os_now_ns();
   progress_begin(&progress, "reading the prompt", PROGRESS_TOKENS, quiet);
-  gust_status status =
-      gust_context_feed(context, ids + common, count - common, progress_update, &progress, err);
+  gust_status status = feed_pieces(context, ids + common, count - common, &progress, err);
   progress_end(&progress);
   answer->prefill_seconds = seconds_since(begin);
   return status;
@@ -109,27 +169,41 @@ static gust_status prime(gust_decoder *decoder, const int32_t *ids, size_t count
   return status;
 }
 
+static gust_status draw_answer(answer_producer *producer, gust_context *context,
+                               gust_sampler *sampler) {
+  cli_answer *answer = producer->answer;
+  const answer_options *options = producer->options;
+  size_t room = gust_context_capacity(context) - gust_context_length(context) + 1;
+  producer->total = options->max_tokens && options->max_tokens < room ? options->max_tokens : room;
+  uint64_t begin = os_now_ns();
+  progress_begin(&producer->progress, "answering", PROGRESS_TOKENS,
+                 options->quiet || options->stream);
+  gust_status status = gust_generate(context, sampler, options->max_tokens, on_token, producer,
+                                     &answer->finish, producer->err);
+  progress_end(&producer->progress);
+  if (status == GUST_OK) status = producer->status;
+  answer->decode_seconds = seconds_since(begin);
+  if (status != GUST_OK) return status;
+  const char *text;
+  size_t bytes;
+  status = gust_decoder_finish(producer->decoder, &text, &bytes, producer->err);
+  if (status == GUST_OK) status = add_text(producer, text, bytes);
+  return status == GUST_OK ? show_text(producer, answer->bytes) : status;
+}
+
 gust_status answer_produce(cli_answer *answer, const gust_model *model, gust_context *context,
                            gust_sampler *sampler, const int32_t *ids, size_t count,
                            const answer_options *options, gust_error *err) {
   memset(answer, 0, sizeof *answer);
-  answer_producer producer = {.answer = answer, .stream = options->stream, .err = err};
+  answer_producer producer = {
+      .answer = answer, .options = options, .on_screen = terminal_is(stdout), .err = err};
   gust_status status = gust_decoder_create(&producer.decoder, model, err);
+  if (status == GUST_OK)
+    status = stop_search_create(&producer.stops, options->stops, options->stop_count, err);
   if (status == GUST_OK && options->continuation) status = prime(producer.decoder, ids, count, err);
   if (status == GUST_OK) status = prefill(answer, context, ids, count, options->quiet, err);
-  if (status == GUST_OK) {
-    uint64_t begin = os_now_ns();
-    status = gust_generate(context, sampler, options->max_tokens, on_token, &producer,
-                           &answer->finish, err);
-    if (status == GUST_OK) status = producer.status;
-    answer->decode_seconds = seconds_since(begin);
-  }
-  if (status == GUST_OK) {
-    const char *text;
-    size_t bytes;
-    status = gust_decoder_finish(producer.decoder, &text, &bytes, err);
-    if (status == GUST_OK) status = add_text(&producer, text, bytes);
-  }
+  if (status == GUST_OK) status = draw_answer(&producer, context, sampler);
+  stop_search_destroy(producer.stops);
   gust_decoder_destroy(producer.decoder);
   return status;
 }
@@ -153,6 +227,7 @@ void answer_explain(const cli_answer *answer, const cli_command *command,
 }
 
 const char *answer_finish_name(const cli_answer *answer) {
+  if (answer->stopped) return "stop";
   switch (answer->finish) {
     case GUST_FINISH_EOS: return "eos";
     case GUST_FINISH_LIMIT: return "limit";

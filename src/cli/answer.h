@@ -5,12 +5,21 @@
 
 #include "command.h"
 
+/* Told of each id and the text that came out with it (stop texts included), while
+ * the context's logits are still those it was drawn from. */
+typedef gust_status answer_token_fn(void *user, int32_t id, const char *text, size_t bytes,
+                                    gust_error *err);
+
 typedef struct answer_options {
-  size_t max_tokens; /* 0: until the context is full */
-  bool stream;       /* print to stdout token by token */
-  bool continuation; /* the text goes on where the prompt's ends: a space at its
-                        start is kept */
-  bool quiet;        /* no progress line */
+  size_t max_tokens;        /* 0: until the context is full */
+  bool stream;              /* print to stdout token by token */
+  bool continuation;        /* the text goes on where the prompt's ends: a space at its
+                               start is kept */
+  bool quiet;               /* no progress line */
+  const char *const *stops; /* the answer ends before any of these texts */
+  size_t stop_count;
+  answer_token_fn *on_token; /* may be NULL */
+  void *user;
 } answer_options;
 
 typedef struct cli_answer {
@@ -20,7 +29,8 @@ typedef struct cli_answer {
   size_t count;
   size_t prompt_tokens; /* of the whole prompt */
   size_t fed_tokens;    /* of those, not in the cache already */
-  gust_finish finish;   /* GUST_FINISH_CALLBACK: a signal stopped it */
+  gust_finish finish;   /* GUST_FINISH_CALLBACK: a stop text or a signal ended it */
+  bool stopped;         /* it was a stop text, which `ids` hold and `text` does not */
   double prefill_seconds, decode_seconds;
 } cli_answer;
 
@@ -40,7 +50,7 @@ void answer_clear(cli_answer *answer);
 void answer_explain(const cli_answer *answer, const cli_command *command,
                     const gust_context *context, bool limit_given);
 
-/* "eos", "limit", "context" or "interrupted". */
+/* "eos", "limit", "context", "stop" or "interrupted". */
 const char *answer_finish_name(const cli_answer *answer);
 
 #endif

@@ -3,19 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer.h"
+#include "chat_commands.h"
+#include "chat_complete.h"
+#include "chat_session.h"
+#include "chat_state.h"
+#include "chat_turn.h"
 #include "commands.h"
 #include "interrupt.h"
-#include "line_input.h"
-#include "model_options.h"
+#include "state_folder.h"
 #include "terminal.h"
 
 typedef struct chat_own {
-  option_value system, context;
+  option_value system, context, session, other_model, list, overflow;
 } chat_own;
 
 typedef struct chat_values {
   chat_own own;
+  template_values chat_template;
   sampling_values sampling;
   model_values model;
 } chat_values;
@@ -33,186 +37,128 @@ static const cli_option own_options[] = {
      .least = 1,
      .most = CONTEXT_MAX_POSITIONS,
      .place = offsetof(chat_own, context)},
+    {.name = "on-overflow",
+     .kind = OPTION_CHOICE,
+     .argument = "stop|drop-oldest",
+     .help = "what happens to a turn that would not fit: it is refused, or the oldest turns are "
+             "dropped, which is said; default: ask at a terminal, else stop",
+     .place = offsetof(chat_own, overflow)},
+    {.name = "session",
+     .kind = OPTION_TEXT,
+     .argument = "NAME",
+     .help = "keep the conversation and its cache in a file, or go on with it; a name without "
+             "'/' lies in the state folder",
+     .place = offsetof(chat_own, session)},
+    {.name = "other-model",
+     .kind = OPTION_FLAG,
+     .help = "go on with a session that was held with another model",
+     .place = offsetof(chat_own, other_model)},
+    {.name = "list",
+     .kind = OPTION_FLAG,
+     .help = "print the sessions in the state folder and end",
+     .place = offsetof(chat_own, list)},
     {.name = NULL},
 };
 
-/* A conversation; zero-filled, any part may be missing at the end. */
-typedef struct chat_state {
-  const cli_command *command;
-  gust_model *model;
-  gust_context *context;
-  gust_sampler *sampler;
-  line_input input;
-  gust_message *messages; /* the contents are owned */
-  size_t count, capacity;
-  bool quiet, interactive; /* someone types at a terminal */
-  bool refused;            /* a turn did not fit */
-} chat_state;
-
-/* --- the conversation --------------------------------------------------------- */
-
-static gust_status add_message(chat_state *chat, const char *role, const char *text, size_t bytes,
-                               gust_error *err) {
-  char *content = malloc(bytes + 1);
-  if (content && chat->count == chat->capacity) {
-    size_t larger = chat->capacity ? chat->capacity * 2 : 16;
-    gust_message *grown =
-        larger > SIZE_MAX / sizeof *grown ? NULL : realloc(chat->messages, larger * sizeof *grown);
-    if (grown) {
-      chat->messages = grown;
-      chat->capacity = larger;
-    } else {
-      free(content);
-      content = NULL;
-    }
-  }
-  if (!content)
-    return command_error(err, GUST_E_MEMORY, "no memory for message %zu of the conversation",
-                         chat->count + 1);
-  if (bytes) memcpy(content, text, bytes);
-  content[bytes] = 0;
-  chat->messages[chat->count++] = (gust_message){role, content, bytes};
-  return GUST_OK;
-}
-
-static void drop_last_message(chat_state *chat) {
-  union {
-    const char *lent;
-    char *owned;
-  } content = {.lent = chat->messages[--chat->count].content};
-  free(content.owned);
-}
-
-static void clear_chat(chat_state *chat) {
-  while (chat->count > 0) drop_last_message(chat);
-  free(chat->messages);
-  line_input_clear(&chat->input);
-  gust_sampler_destroy(chat->sampler);
-  gust_context_destroy(chat->context);
-  gust_model_close(chat->model);
-}
-
-/* --- one turn ------------------------------------------------------------------- */
-
-static double rate(size_t tokens, double seconds) {
-  return seconds > 0 ? (double)tokens / seconds : 0;
-}
-
-static void print_status(const chat_state *chat, const cli_answer *answer) {
-  if (chat->quiet || !terminal_is(stderr)) return;
-  bool colour = terminal_has_colour(stderr);
-  fprintf(stderr,
-          "%s%zu tokens, prefill %.1f t/s (%zu of %zu new), decode %.1f t/s, context %zu/%zu%s\n",
-          colour ? "\033[90m" : "", answer->count,
-          rate(answer->fed_tokens, answer->prefill_seconds), answer->fed_tokens,
-          answer->prompt_tokens, rate(answer->count, answer->decode_seconds),
-          gust_context_length(chat->context), gust_context_capacity(chat->context),
-          colour ? "\033[0m" : "");
-}
-
-static gust_status answer_messages(chat_state *chat, const int32_t *ids, size_t count,
-                                   gust_error *err) {
-  answer_options options = {
-      .max_tokens = gust_model_max_new_tokens(chat->model), .stream = true, .quiet = chat->quiet};
-  cli_answer answer;
-  gust_status status =
-      answer_produce(&answer, chat->model, chat->context, chat->sampler, ids, count, &options, err);
-  if (status == GUST_OK) {
-    putchar('\n');
-    status = command_flush(err);
-  }
-  if (status == GUST_OK) {
-    status = add_message(chat, "assistant", answer.text ? answer.text : "", answer.bytes, err);
-    print_status(chat, &answer);
-    if (!chat->quiet) answer_explain(&answer, chat->command, chat->context, false);
-  }
-  answer_clear(&answer);
-  return status;
-}
-
-/* The conversation with `line` added. On return the cache and the messages
- * agree, or the line is gone again and the user was told. */
-static gust_status take_turn(chat_state *chat, const char *line, size_t bytes, gust_error *err) {
-  gust_status status = add_message(chat, "user", line, bytes, err);
-  if (status != GUST_OK) return status;
-  int32_t *ids = NULL;
-  size_t count = 0, capacity = gust_context_capacity(chat->context);
-  status = gust_chat_tokenize(chat->model, chat->messages, chat->count, true, &ids, &count, err);
-  if (status == GUST_OK && count >= capacity) {
-    command_note(chat->command,
-                 "this turn needs %zu positions and room for an answer, the context holds %zu; the "
-                 "message was not added and nothing was dropped; start anew or with a larger --ctx",
-                 count, capacity);
-    drop_last_message(chat);
-    chat->refused = true;
-  } else if (status == GUST_OK) {
-    status = answer_messages(chat, ids, count, err);
-    if (status == GUST_E_CANCELLED) {
-      drop_last_message(chat);
-      if (chat->interactive) {
-        command_note(chat->command, "stopped before the answer began; the message was not added");
-        status = GUST_OK;
-      }
-    }
-  }
-  gust_free(ids);
-  return status;
-}
-
-/* --- the session ------------------------------------------------------------------ */
+/* --- the conversation -------------------------------------------------------------- */
 
 static bool is_blank(const char *line, size_t bytes) {
   for (size_t i = 0; i < bytes; i++)
-    if (line[i] != ' ' && line[i] != '\t') return false;
+    if (!strchr(" \t\r\n", line[i]) || !line[i]) return false;
   return true;
 }
 
 /* What a signal means now: Ctrl-C from someone who types stops the answer or
  * does nothing but say how to leave; anything else ends the session. */
-static bool leaves(chat_state *chat, bool at_prompt) {
+static bool leaves(const chat_state *chat, bool at_prompt) {
   if (!chat->interactive || !interrupt_is_key()) return true;
   interrupt_clear();
-  if (at_prompt) fprintf(stderr, "\n(Ctrl-D leaves)\n");
+  if (at_prompt)
+    fprintf(stderr, "%s(Ctrl-D leaves)\n", line_editor_is_editing(chat->editor) ? "" : "\n");
   return false;
 }
 
+/* Commands are for someone who types: in a pipe a line may come from anywhere, and
+ * must not write files. */
+static gust_status take_line(chat_state *chat, const char *line, size_t bytes, gust_error *err) {
+  if (chat->interactive && bytes > 0 && line[0] == '/') {
+    if (bytes < 2 || line[1] != '/') return chat_commands_run(chat, line, bytes, err);
+    line++;
+    bytes--;
+  }
+  return chat_turn_take(chat, line, bytes, err);
+}
+
 static int converse(chat_state *chat, gust_error *err) {
-  for (;;) {
+  while (!chat->leaving) {
     const char *line;
     size_t bytes;
-    if (chat->interactive) {
-      fputs("> ", stderr);
-      fflush(stderr);
-    }
-    line_result result = line_input_read(&chat->input, &line, &bytes, err);
+    line_result result = line_editor_read(chat->editor, &line, &bytes, err);
     if (result == LINE_ERROR) return command_fail(chat->command, err);
     if (result == LINE_INTERRUPT) {
       if (leaves(chat, true)) return 128 + interrupt_signal();
       continue;
     }
     if (result == LINE_END) {
-      if (chat->interactive) fputc('\n', stderr);
-      return chat->refused && !chat->interactive ? COMMAND_FAILURE : 0;
+      if (chat->interactive && !line_editor_is_editing(chat->editor)) fputc('\n', stderr);
+      break;
     }
     if (is_blank(line, bytes)) continue;
-    gust_status status = take_turn(chat, line, bytes, err);
+    gust_status status = take_line(chat, line, bytes, err);
     if (status != GUST_OK) return command_fail(chat->command, err);
     if (interrupt_signal() && leaves(chat, false)) return 128 + interrupt_signal();
   }
+  return (chat->refused && !chat->interactive) || chat->unsaved ? COMMAND_FAILURE : 0;
 }
 
-static gust_status open_chat(chat_state *chat, const chat_values *values, const char *path,
-                             gust_error *err) {
-  gust_status status = model_options_open(&chat->model, chat->command, path, &values->model, err);
+/* --- beginning ---------------------------------------------------------------------- */
+
+static gust_status open_editor(chat_state *chat, gust_error *err) {
+  char *history = chat->interactive ? state_folder_path("history") : NULL;
+  line_editor_options options = {.command = chat->command,
+                                 .prompt = "> ",
+                                 .history = history,
+                                 .complete = chat_complete,
+                                 .colour = terminal_has_colour(stderr)};
+  chat->editor = line_editor_create(&options, err);
+  free(history);
+  return chat->editor ? GUST_OK : err->status;
+}
+
+static gust_status open_model(chat_state *chat, const chat_values *values, gust_error *err) {
+  gust_status status =
+      model_options_open(&chat->model, chat->command, chat->model_path, &values->model, err);
+  if (status == GUST_OK)
+    status = model_options_template(&chat->chat_template, chat->model, &values->chat_template,
+                                    chat->model_path, err);
+  if (status == GUST_OK)
+    status = chat_marks_find(&chat->marks, chat->model, chat->chat_template, err);
+  if (status != GUST_OK) return status;
+  chat->values = values->sampling;
+  chat->sampling = model_options_sampling(chat->model, &chat->values);
+  return GUST_OK;
+}
+
+/* A session comes before the context, since it may be refused, which is quick; and its
+ * seed before the one that would be drawn. */
+static gust_status open_chat(chat_state *chat, const chat_values *values, gust_error *err) {
+  const chat_own *own = &values->own;
+  gust_status status = open_model(chat, values, err);
+  if (status == GUST_OK) status = open_editor(chat, err);
+  if (status == GUST_OK && own->session.given)
+    status = chat_session_open(chat, own->session.text, own->other_model.given, err);
   if (status == GUST_OK)
     status = model_options_context(&chat->context, chat->command, chat->model, &values->model,
-                                   (size_t)values->own.context.count, err);
+                                   (size_t)own->context.count, err);
   if (status != GUST_OK) return status;
-  gust_sampling sampling = model_options_sampling(chat->model, &values->sampling);
-  status = gust_sampler_create(&chat->sampler, chat->model, &sampling, err);
-  if (status != GUST_OK || !values->own.system.given) return status;
-  const char *system = values->own.system.text;
-  return add_message(chat, "system", system, strlen(system), err);
+  chat->values.seed.given = true; /* from now on /set changes only what it names */
+  chat->values.seed.count = chat->sampling.seed;
+  if (own->system.given)
+    status =
+        chat_messages_set_system(&chat->messages, own->system.text, strlen(own->system.text), err);
+  if (status == GUST_OK && chat->journal) status = chat_session_restore(chat, err);
+  if (status == GUST_OK) chat_session_save(chat, false);
+  return status;
 }
 
 static int chat(const cli_command *command, int argc, char **argv) {
@@ -221,18 +167,28 @@ static int chat(const cli_command *command, int argc, char **argv) {
   int code = options_parse(command, argc, argv, &values, operands);
   if (code == OPTIONS_GO) code = model_options_check(command, &values.model);
   if (code != OPTIONS_GO) return code;
-  chat_state state = {
-      .command = command, .quiet = values.model.quiet.given, .interactive = terminal_is(stdin)};
   gust_error err = {0};
+  if (values.own.list.given)
+    return chat_session_print_list(command, &err) == GUST_OK ? 0 : command_fail(command, &err);
+  if (!operands[0])
+    return command_misuse(command, "MODEL is missing; usage: gust chat %s", command->synopsis);
+  chat_state state = {.command = command,
+                      .model_path = operands[0],
+                      .kv_name = model_options_kv_name(&values.model),
+                      .quiet = values.model.quiet.given,
+                      .interactive = terminal_is(stdin)};
+  state.overflow = values.own.overflow.given ? (chat_overflow_policy)values.own.overflow.count
+                   : state.interactive       ? CHAT_OVERFLOW_ASK
+                                             : CHAT_OVERFLOW_STOP;
   interrupt_install();
-  if (open_chat(&state, &values, operands[0], &err) != GUST_OK) {
+  if (open_chat(&state, &values, &err) != GUST_OK) {
     code = command_fail(command, &err);
   } else {
-    if (state.interactive && !state.quiet)
-      command_note(command, "Ctrl-C stops an answer, Ctrl-D leaves");
+    if (state.interactive)
+      chat_state_note(&state, "/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves");
     code = converse(&state, &err);
   }
-  clear_chat(&state);
+  chat_state_clear(&state);
   return code;
 }
 
@@ -242,12 +198,21 @@ const cli_command command_chat = {
     .synopsis = "MODEL [options]",
     .description =
         "Answers line by line and keeps the conversation. At a terminal Ctrl-C stops the answer, "
-        "whose beginning stays part of the conversation, and Ctrl-D leaves. With a pipe on "
-        "standard "
-        "input each line is answered, then the program ends.\n"
-        "A turn that no longer fits the context is refused; nothing is ever dropped silently.",
+        "whose beginning stays part of the conversation, Ctrl-D leaves, and lines that begin with "
+        "'/' are commands, which /help lists. With a pipe on standard input each line is answered, "
+        "then the program ends.\n"
+        "Room for an answer is kept free: as many positions as the checkpoint's limit on new "
+        "tokens, at most a quarter of the context. A turn that does not fit beside it is refused, "
+        "or the oldest turns are dropped when you agree; nothing is ever dropped silently.\n"
+        "The seed settles all answers: each draws from a stream of its own that follows from the "
+        "seed, the place of the turn and how often it was retried. A conversation that is resumed "
+        "goes on with the same text as one that never stopped.\n"
+        "/save writes messages as text, each after a line '--- ROLE', or to a name that ends in "
+        ".jsonl as JSON lines with role and content; /load reads both.",
     .operands = {"MODEL"},
+    .optional_operands = 1,
     .groups = {{"Options", own_options, offsetof(chat_values, own)},
+               {"Template", template_options, offsetof(chat_values, chat_template)},
                {"Sampling (defaults from the checkpoint)", sampling_options,
                 offsetof(chat_values, sampling)},
                {"Running", model_options, offsetof(chat_values, model)}},

@@ -84,12 +84,18 @@ static void print_wrapped(const char *text, int column, int indent) {
   putchar('\n');
 }
 
+/* More words than this many bytes stand behind the help, not in its margin. */
+#define HELP_LONGEST_CHOICES 48
+
 static void print_option(const cli_option *option) {
   char head[96], help[512];
+  const char *argument = option->argument;
+  bool many = option->kind == OPTION_CHOICE && strlen(argument) > HELP_LONGEST_CHOICES;
+  if (many) argument = "NAME";
   char letter[8] = "    ";
   if (option->letter) snprintf(letter, sizeof letter, "-%c, ", option->letter);
-  int used = snprintf(head, sizeof head, "  %s--%s%s%s", letter, option->name,
-                      option->argument ? " " : "", option->argument ? option->argument : "");
+  int used = snprintf(head, sizeof head, "  %s--%s%s%s", letter, option->name, argument ? " " : "",
+                      argument ? argument : "");
   int length = snprintf(help, sizeof help, "%s", option->help);
   if (length < 0 || (size_t)length >= sizeof help) length = sizeof help - 1;
   if (option->kind == OPTION_COUNT && option->most != UINT64_MAX)
@@ -97,6 +103,11 @@ static void print_option(const cli_option *option) {
              (unsigned long long)option->least, (unsigned long long)option->most);
   if (option->kind == OPTION_REAL)
     snprintf(help + length, sizeof help - (size_t)length, " (%g to %g)", option->low, option->high);
+  if (many) {
+    size_t end =
+        (size_t)length + (size_t)snprintf(help + length, sizeof help - (size_t)length, ": ");
+    if (end < sizeof help) options_spell_choices(option->argument, help + end, sizeof help - end);
+  }
   if (used + 2 > HELP_INDENT) {
     printf("%s\n%*s", head, HELP_INDENT, "");
   } else {
@@ -104,6 +115,12 @@ static void print_option(const cli_option *option) {
   }
   print_wrapped(help, HELP_INDENT, HELP_INDENT);
 }
+
+const cli_option command_common_options[] = {
+    {.name = "help", .letter = 'h', .help = "print this and end"},
+    {.name = "version", .help = "print the version and end"},
+    {.name = NULL},
+};
 
 void command_help(const cli_command *command) {
   printf("usage: gust %s %s\n\n", command->name, command->synopsis);
@@ -118,11 +135,7 @@ void command_help(const cli_command *command) {
     printf("\n%s:\n", group->title);
     for (const cli_option *option = group->options; option->name; option++) print_option(option);
   }
-  static const cli_option common[] = {
-      {.name = "help", .letter = 'h', .help = "print this and end"},
-      {.name = "version", .help = "print the version and end"},
-      {.name = NULL},
-  };
   printf("\nHelp:\n");
-  for (const cli_option *option = common; option->name; option++) print_option(option);
+  for (const cli_option *option = command_common_options; option->name; option++)
+    print_option(option);
 }

@@ -52,6 +52,9 @@ gust_status command_error(gust_error *err, gust_status status, const char *forma
  * earlier write failed. */
 gust_status command_flush(gust_error *err);
 
+/* --help and --version, which every command has. */
+extern const cli_option command_common_options[];
+
 /* Prints --help to stdout. */
 void command_help(const cli_command *command);
 

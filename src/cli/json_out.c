@@ -3,31 +3,13 @@
 #include <math.h>
 #include <string.h>
 
-/* Length of the UTF-8 character at text, or 0 when there is none (Unicode 15,
- * table 3-7: no overlong forms, surrogates or values past U+10FFFF). */
-static size_t utf8_length(const unsigned char *text, size_t bytes) {
-  static const struct {
-    unsigned char first, last, low, high, length;
-  } forms[] = {
-      {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-      {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-      {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-  for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-    if (text[0] < forms[i].first || text[0] > forms[i].last) continue;
-    if (forms[i].length > bytes) return 0;
-    if (forms[i].length > 1 && (text[1] < forms[i].low || text[1] > forms[i].high)) return 0;
-    for (size_t k = 2; k < forms[i].length; k++)
-      if ((text[k] & 0xc0) != 0x80) return 0;
-    return forms[i].length;
-  }
-  return 0;
-}
+#include "utf8_check.h"
 
 static void put_quoted(FILE *file, const char *text, size_t bytes) {
   const unsigned char *c = (const unsigned char *)text, *end = c + bytes;
   fputc('"', file);
   while (c < end) {
-    size_t length = utf8_length(c, (size_t)(end - c));
+    size_t length = utf8_check_character((const char *)c, (size_t)(end - c));
     if (length == 0) {
       fputs("\\ufffd", file);
       length = 1;

@@ -89,6 +89,19 @@ const cli_option sampling_options[] = {
     {.name = NULL},
 };
 
+#define TEMPLATE_NAMES \
+  "zephyr|mistral-v0.1|mistral-v0.2|mistral-v0.3|llama-2|vicuna|chatml|alpaca|phi-3"
+
+const cli_option template_options[] = {
+    {.name = "template",
+     .kind = OPTION_CHOICE,
+     .argument = TEMPLATE_NAMES,
+     .help = "write the conversation as models of this kind do; default: the checkpoint's own chat "
+             "template",
+     .place = offsetof(template_values, name)},
+    {.name = NULL},
+};
+
 static const cli_option *find_model_option(const char *name) {
   const cli_option *option = model_options;
   while (option->name && strcmp(option->name, name) != 0) option++;
@@ -129,6 +142,19 @@ gust_status model_options_open(gust_model **model, const cli_command *command, c
 gust_status model_options_look(gust_model **model, const char *path, gust_error *err) {
   gust_model_options options = {.load = GUST_LOAD_MMAP};
   return gust_model_open(model, path, &options, err);
+}
+
+gust_status model_options_template(const char **source, const gust_model *model,
+                                   const template_values *values, const char *path,
+                                   gust_error *err) {
+  *source = values->name.given ? gust_chat_template_source(values->name.text) : NULL;
+  if (*source || gust_model_get_info(model)->has_chat_template) return GUST_OK;
+  char names[160];
+  options_spell_choices(TEMPLATE_NAMES, names, sizeof names);
+  return command_error(err, GUST_E_UNSUPPORTED,
+                       "%s: expected a chat template, found none; the checkpoint's description may "
+                       "say which it was trained with: give --template %s",
+                       path, names);
 }
 
 gust_status model_options_context(gust_context **context, const cli_command *command,

@@ -20,6 +20,12 @@ typedef struct sampling_values {
 } sampling_values;
 extern const cli_option sampling_options[];
 
+/* --template: for commands that hold a conversation. */
+typedef struct template_values {
+  option_value name;
+} template_values;
+extern const cli_option template_options[];
+
 #define CONTEXT_MAX_POSITIONS (1u << 24)
 
 /* Checks what the option tables cannot: the environment variable GUST_CPU, which
@@ -33,6 +39,14 @@ gust_status model_options_open(gust_model **model, const cli_command *command, c
 
 /* Opens a model that is only looked at: mapped, without a word. */
 gust_status model_options_look(gust_model **model, const char *path, gust_error *err);
+
+/* The source of the template that was chosen, for gust_chat_tokenize_as; NULL
+ * when the model's own is to be used. Fails, with the names there are, when the
+ * model of the file `path` has none of its own and none was chosen: it is never
+ * guessed. */
+gust_status model_options_template(const char **source, const gust_model *model,
+                                   const template_values *values, const char *path,
+                                   gust_error *err);
 
 /* A context of `positions` (0: the model's own limit); says so when that is more
  * than the model was trained for. */

@@ -41,8 +41,7 @@ static bool find_choice(const char *choices, const char *text, uint64_t *index) 
   }
 }
 
-/* "f32|f16|q8" as "f32, f16 or q8". */
-static void spell_choices(const char *choices, char *line, size_t bytes) {
+void options_spell_choices(const char *choices, char *line, size_t bytes) {
   size_t used = 0;
   *line = 0;
   for (const char *word = choices; used < bytes;) {
@@ -62,7 +61,7 @@ static void describe(const cli_option *option, char *line, size_t bytes) {
   } else if (option->kind == OPTION_REAL) {
     snprintf(line, bytes, "a number from %g to %g", option->low, option->high);
   } else if (option->kind == OPTION_CHOICE) {
-    spell_choices(option->argument, line, bytes);
+    options_spell_choices(option->argument, line, bytes);
   } else {
     snprintf(line, bytes, "%s", option->kind == OPTION_FLAG ? "no value" : option->argument);
   }
@@ -97,13 +96,13 @@ typedef struct option_parser {
 
 /* Finds an option by name (of `bytes` bytes) or, when name is NULL, by letter. */
 static const cli_option *find_option(const option_parser *parser, const char *name, size_t bytes,
-                                     char letter, option_value **value) {
+                                     char letter, void **slot) {
   for (const option_group *group = parser->command->groups; group->title; group++) {
     for (const cli_option *option = group->options; option->name; option++) {
       bool found = name ? strlen(option->name) == bytes && memcmp(option->name, name, bytes) == 0
                         : option->letter && option->letter == letter;
       if (!found) continue;
-      *value = (option_value *)(void *)(parser->values + group->place + option->place);
+      *slot = parser->values + group->place + option->place;
       return option;
     }
   }
@@ -115,11 +114,23 @@ static int unknown_option(const option_parser *parser, const char *argument) {
                         argument, parser->command->name);
 }
 
+static int add_text(const cli_command *command, option_texts *texts, const char *spelled,
+                    int spelled_bytes, const char *text) {
+  if (!*text)
+    return command_misuse(command, "%.*s: expected some text, found none", spelled_bytes, spelled);
+  if (texts->count == OPTION_MAX_TEXTS)
+    return command_misuse(command, "%.*s: expected at most %d of them, found more", spelled_bytes,
+                          spelled, OPTION_MAX_TEXTS);
+  texts->text[texts->count++] = text;
+  return OPTIONS_GO;
+}
+
 /* `spelled` is the option as the user wrote it, `attached` the value in the
  * same argument, if any. */
-static int take_value(option_parser *parser, const cli_option *option, option_value *value,
+static int take_value(option_parser *parser, const cli_option *option, void *slot,
                       const char *spelled, int spelled_bytes, const char *attached) {
   const cli_command *command = parser->command;
+  option_value *value = slot;
   if (option->kind == OPTION_FLAG) {
     if (attached)
       return command_misuse(command, "%.*s: expected no value, found '%s'", spelled_bytes, spelled,
@@ -135,6 +146,7 @@ static int take_value(option_parser *parser, const cli_option *option, option_va
     return command_misuse(command, "%.*s: expected %s, found the end of the command line",
                           spelled_bytes, spelled, expected);
   }
+  if (option->kind == OPTION_TEXTS) return add_text(command, slot, spelled, spelled_bytes, text);
   if (!options_read_value(option, text, value, expected, sizeof expected))
     return command_misuse(command, "%.*s: expected %s, found '%s'", spelled_bytes, spelled,
                           expected, text);
@@ -142,16 +154,16 @@ static int take_value(option_parser *parser, const cli_option *option, option_va
 }
 
 static int take_option(option_parser *parser, const char *argument) {
-  option_value *value = NULL;
+  void *slot = NULL;
   if (argument[1] == '-') {
     size_t bytes = strcspn(argument + 2, "=");
     const char *attached = argument[2 + bytes] ? argument + 3 + bytes : NULL;
-    const cli_option *option = find_option(parser, argument + 2, bytes, 0, &value);
-    if (option) return take_value(parser, option, value, argument, 2 + (int)bytes, attached);
+    const cli_option *option = find_option(parser, argument + 2, bytes, 0, &slot);
+    if (option) return take_value(parser, option, slot, argument, 2 + (int)bytes, attached);
   } else {
-    const cli_option *option = find_option(parser, NULL, 0, argument[1], &value);
+    const cli_option *option = find_option(parser, NULL, 0, argument[1], &slot);
     if (option)
-      return take_value(parser, option, value, argument, 2, argument[2] ? argument + 2 : NULL);
+      return take_value(parser, option, slot, argument, 2, argument[2] ? argument + 2 : NULL);
   }
   if (strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0) {
     command_help(parser->command);

@@ -3,7 +3,7 @@
  *
  * Accepted: --name VALUE, --name=VALUE, -n VALUE, -nVALUE, --flag, -f; options
  * and operands in any order; `--` ends the options; a lone `-` is an operand.
- * The last of several mentions of an option counts. */
+ * The last of several mentions of an option counts, but for OPTION_TEXTS. */
 #ifndef GUST_CLI_OPTIONS_H
 #define GUST_CLI_OPTIONS_H
 
@@ -12,11 +12,12 @@
 #include <stdint.h>
 
 typedef enum option_kind {
-  OPTION_FLAG,  /* no argument */
-  OPTION_TEXT,  /* any */
-  OPTION_COUNT, /* decimal digits, in [least, most] */
-  OPTION_REAL,  /* a decimal number, in [low, high] */
-  OPTION_CHOICE /* one of the words of `argument`, which are separated by '|' */
+  OPTION_FLAG,   /* no argument */
+  OPTION_TEXT,   /* any */
+  OPTION_COUNT,  /* decimal digits, in [least, most] */
+  OPTION_REAL,   /* a decimal number, in [low, high] */
+  OPTION_CHOICE, /* one of the words of `argument`, which are separated by '|' */
+  OPTION_TEXTS   /* any but the empty one; every mention counts */
 } option_kind;
 
 /* What the command line said about one option; zero-filled before parsing. */
@@ -27,6 +28,13 @@ typedef struct option_value {
   double real;      /* OPTION_REAL */
 } option_value;
 
+/* The same of an OPTION_TEXTS. */
+#define OPTION_MAX_TEXTS 16
+typedef struct option_texts {
+  size_t count;
+  const char *text[OPTION_MAX_TEXTS];
+} option_texts;
+
 typedef struct cli_option {
   const char *name; /* without dashes; NULL ends the table */
   char letter;      /* 0: none */
@@ -35,7 +43,8 @@ typedef struct cli_option {
   const char *help;     /* what it does, without a final full stop */
   uint64_t least, most;
   double low, high;
-  size_t place; /* of the option_value in the structure of the group's values */
+  size_t place; /* of the option_value (OPTION_TEXTS: option_texts) in the structure
+                   of the group's values */
 } cli_option;
 
 /* Options that are declared together and stored in one structure. */
@@ -60,6 +69,9 @@ int options_parse(const struct cli_command *command, int argc, char **argv, void
  * what would have been right, such as "a number from 0 to 100". */
 bool options_read_value(const cli_option *option, const char *text, option_value *value,
                         char *expected, size_t expected_bytes);
+
+/* "f32|f16|q8" as "f32, f16 or q8". */
+void options_spell_choices(const char *choices, char *line, size_t bytes);
 
 /* A whole decimal number without sign or space; false when it is none or does
  * not fit. */

@@ -1,0 +1,186 @@
+#define _POSIX_C_SOURCE 200809L /* localtime_r */
+
+#include "chat_session.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "chat_settings.h"
+#include "chat_status.h"
+#include "screen_text.h"
+#include "session_list.h"
+#include "terminal.h"
+
+/* --- opening ----------------------------------------------------------------------- */
+
+static void on_notice(void *user, const char *line) {
+  const chat_state *chat = user;
+  command_note(chat->command, "%s", line);
+}
+
+static const char *own_role(const char *role) {
+  static const char *const roles[] = {"system", "user", "assistant"};
+  for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+    if (!strcmp(role, roles[i])) return roles[i];
+  return "user"; /* the journal knows no others */
+}
+
+static gust_status take_messages(chat_state *chat, gust_error *err) {
+  size_t count = session_journal_message_count(chat->journal);
+  const gust_message *messages = session_journal_messages(chat->journal);
+  gust_status status = GUST_OK;
+  for (size_t i = 0; i < count && status == GUST_OK; i++)
+    status = chat_messages_add(&chat->messages, own_role(messages[i].role), messages[i].content,
+                               messages[i].bytes, err);
+  return status;
+}
+
+/* A question whose answer was never finished: it is asked again by hand. */
+static void take_back_question(chat_state *chat) {
+  chat_messages *messages = &chat->messages;
+  if (!messages->count || strcmp(messages->items[messages->count - 1].role, "user") != 0) return;
+  const gust_message *last = &messages->items[messages->count - 1];
+  bool waits = line_editor_prefill(chat->editor, last->content, last->bytes);
+  chat_state_note(chat, "the last message was never answered%s",
+                  waits ? "; it waits for Enter" : " and is not part of the conversation now");
+  chat_messages_remove(messages, messages->count - 1, 1);
+}
+
+static gust_status take_settings(chat_state *chat, gust_error *err) {
+  for (const cli_option *option = sampling_options; option->name; option++) {
+    const char *text = session_journal_setting(chat->journal, option->name);
+    if (text && !chat_settings_given(chat, option)) chat_settings_read(chat, option, text);
+  }
+  const char *retries = session_journal_setting(chat->journal, "retries");
+  uint64_t count;
+  if (retries && options_read_count(retries, &count) && count < 1000000)
+    chat->retries = (size_t)count;
+  (void)err;
+  return GUST_OK;
+}
+
+static const char *file_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash && slash[1] ? slash + 1 : path;
+}
+
+gust_status chat_session_open(chat_state *chat, const char *name, bool other_model,
+                              gust_error *err) {
+  char *path = NULL;
+  session_options options = {.model_name = file_name(chat->model_path),
+                             .other_model = other_model,
+                             .notice = on_notice,
+                             .user = chat};
+  gust_status status = session_path(&path, name, err);
+  if (status == GUST_OK)
+    status = session_journal_open(&chat->journal, path, chat->model, &options, err);
+  free(path);
+  if (status == GUST_OK) status = take_messages(chat, err);
+  if (status == GUST_OK) status = take_settings(chat, err);
+  if (status == GUST_OK) take_back_question(chat);
+  return status;
+}
+
+gust_status chat_session_restore(chat_state *chat, gust_error *err) {
+  size_t positions = 0, turns = chat_messages_turns(&chat->messages);
+  gust_status status = session_journal_restore(chat->journal, chat->context, &positions, err);
+  if (status != GUST_OK) return status;
+  if (session_journal_is_new(chat->journal)) {
+    chat_state_note(chat, "new session: %s", session_journal_path(chat->journal));
+  } else if (positions > 0) {
+    chat_state_note(chat, "session resumed: %zu turn%s, %zu tokens restored from its cache", turns,
+                    turns == 1 ? "" : "s", positions);
+  } else {
+    chat_state_note(chat, "session resumed: %zu turn%s%s", turns, turns == 1 ? "" : "s",
+                    turns ? "; without a cache they are read again with the next message" : "");
+  }
+  chat_status_tell_window(chat);
+  return GUST_OK;
+}
+
+/* --- keeping ----------------------------------------------------------------------- */
+
+static bool same_message(const gust_message *a, const gust_message *b) {
+  return !strcmp(a->role, b->role) && a->bytes == b->bytes &&
+         (a->bytes == 0 || !memcmp(a->content, b->content, a->bytes));
+}
+
+/* Whatever command changed the conversation, the journal learns where it now differs. */
+static gust_status add_messages(chat_state *chat, gust_error *err) {
+  const chat_messages *messages = &chat->messages;
+  size_t held = session_journal_message_count(chat->journal), same = 0;
+  const gust_message *kept = session_journal_messages(chat->journal);
+  while (same < held && same < messages->count && same_message(&kept[same], &messages->items[same]))
+    same++;
+  gust_status status = GUST_OK;
+  if (same < held) status = session_journal_add_truncate(chat->journal, same, err);
+  for (size_t i = same; i < messages->count && status == GUST_OK; i++)
+    status = session_journal_add_message(chat->journal, messages->items[i].role,
+                                         messages->items[i].content, messages->items[i].bytes, err);
+  return status;
+}
+
+static gust_status add_settings(chat_state *chat, gust_error *err) {
+  char text[CHAT_SETTING_BYTES];
+  gust_status status = GUST_OK;
+  for (const cli_option *option = sampling_options; option->name && status == GUST_OK; option++)
+    if (chat_settings_given(chat, option))
+      status = session_journal_add_setting(chat->journal, option->name,
+                                           chat_settings_text(chat, option, text), err);
+  snprintf(text, sizeof text, "%zu", chat->retries);
+  if (status == GUST_OK && (chat->retries || session_journal_setting(chat->journal, "retries")))
+    status = session_journal_add_setting(chat->journal, "retries", text, err);
+  return status;
+}
+
+void chat_session_save(chat_state *chat, bool cache) {
+  if (!chat->journal) return;
+  gust_error err;
+  gust_status status = add_messages(chat, &err);
+  if (status == GUST_OK) status = add_settings(chat, &err);
+  if (status == GUST_OK)
+    status = session_journal_commit(chat->journal, cache ? chat->context : NULL, &err);
+  if (status != GUST_OK && !chat->unsaved)
+    command_note(chat->command, "%s; the chat goes on and saving is tried again", err.text);
+  if (status == GUST_OK && chat->unsaved) command_note(chat->command, "the session is saved again");
+  chat->unsaved = status != GUST_OK;
+}
+
+/* --- listing ------------------------------------------------------------------------ */
+
+static bool print_entry(void *user, const session_entry *entry) {
+  size_t *count = user;
+  char date[32] = "";
+  time_t changed = (time_t)entry->changed;
+  struct tm local;
+  if (localtime_r(&changed, &local)) strftime(date, sizeof date, "%Y-%m-%d %H:%M", &local);
+  ++*count;
+  screen_text_excerpt(stdout, entry->name, strlen(entry->name), 40);
+  printf("  %s  ", date);
+  if (!entry->summary) {
+    const char *problem = entry->problem ? entry->problem : "cannot be read";
+    screen_text_excerpt(stdout, problem, strlen(problem), 200);
+  } else {
+    const session_summary *summary = entry->summary;
+    screen_text_excerpt(stdout, summary->model_name, strlen(summary->model_name), 40);
+    printf("  %zu message%s  ", summary->messages, summary->messages == 1 ? "" : "s");
+    screen_text_excerpt(stdout, summary->first_line, strlen(summary->first_line), 60);
+    if (summary->damaged) fputs("  (damaged at its end)", stdout);
+  }
+  putchar('\n');
+  return false;
+}
+
+gust_status chat_session_print_list(const cli_command *command, gust_error *err) {
+  size_t count = 0;
+  char *folder = NULL;
+  gust_status status = session_list(print_entry, &count, &folder, err);
+  if (status == GUST_OK && count == 0)
+    command_note(command, "no sessions in %s; --session NAME begins one",
+                 folder ? folder : "the state folder");
+  free(folder);
+  return status == GUST_OK ? command_flush(err) : status;
+}

@@ -1,0 +1,24 @@
+/* The chat and its session journal (session_journal.h). */
+#ifndef GUST_CLI_CHAT_SESSION_H
+#define GUST_CLI_CHAT_SESSION_H
+
+#include "chat_state.h"
+
+/* Opens the session of that name, or begins it: messages, and the sampling options
+ * that the command line did not give, are those of the session. What was asked and
+ * never answered waits in the editor. */
+gust_status chat_session_open(chat_state *chat, const char *name, bool other_model,
+                              gust_error *err);
+
+/* Fills the new context with the session's cache and says what there is. */
+gust_status chat_session_restore(chat_state *chat, gust_error *err);
+
+/* Makes the journal agree with the messages and settings, and with `cache` keeps what
+ * was computed, too. Failing is said and remembered, but is no reason to leave: the
+ * next call tries again. */
+void chat_session_save(chat_state *chat, bool cache);
+
+/* Prints the sessions there are: name, date, model, messages, first line. */
+gust_status chat_session_print_list(const cli_command *command, gust_error *err);
+
+#endif

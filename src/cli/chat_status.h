@@ -1,0 +1,14 @@
+/* What is said after an answer: numbers in grey, and why it ended. */
+#ifndef GUST_CLI_CHAT_STATUS_H
+#define GUST_CLI_CHAT_STATUS_H
+
+#include "answer.h"
+#include "chat_state.h"
+
+void chat_status_print(chat_state *chat, const cli_answer *answer);
+
+/* Says, the first time the sequence is longer than the model's attention window, what
+ * that means. */
+void chat_status_tell_window(chat_state *chat);
+
+#endif

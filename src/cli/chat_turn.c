@@ -1,0 +1,198 @@
+#include "chat_turn.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "chat_overflow.h"
+#include "chat_session.h"
+#include "chat_status.h"
+#include "interrupt.h"
+
+typedef enum turn_end {
+  TURN_ANSWERED,
+  TURN_REFUSED, /* the user was told why */
+  TURN_STOPPED  /* by a signal before the answer began */
+} turn_end;
+
+uint64_t chat_turn_seed(uint64_t seed, size_t turn, size_t retries) {
+  if (turn == 0 && retries == 0) return seed;
+  /* splitmix64's finalizer (Steele et al. 2014): near seeds give far streams. */
+  uint64_t z =
+      seed + (uint64_t)turn * 0x9e3779b97f4a7c15u + (uint64_t)retries * 0xd1342543de82ef95u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return z ^ (z >> 31);
+}
+
+/* --- the answer ------------------------------------------------------------------ */
+
+static gust_status produce(chat_state *chat, const int32_t *ids, size_t count, cli_answer *answer,
+                           gust_error *err) {
+  gust_sampler *sampler;
+  gust_sampling sampling = chat->sampling;
+  sampling.seed =
+      chat_turn_seed(sampling.seed, chat_messages_turns(&chat->messages) - 1, chat->retries);
+  gust_status status = gust_sampler_create(&sampler, chat->model, &sampling, err);
+  if (status != GUST_OK) return status;
+  answer_options options = {
+      .max_tokens = gust_model_max_new_tokens(chat->model), .stream = true, .quiet = chat->quiet};
+  status = answer_produce(answer, chat->model, chat->context, sampler, ids, count, &options, err);
+  gust_sampler_destroy(sampler);
+  return status;
+}
+
+static gust_status answer_messages(chat_state *chat, const int32_t *ids, size_t count,
+                                   turn_end *end, gust_error *err) {
+  cli_answer answer = {0};
+  gust_status status = produce(chat, ids, count, &answer, err);
+  if (status == GUST_E_CANCELLED) {
+    *end = TURN_STOPPED;
+    if (chat->interactive) {
+      status = GUST_OK;
+      command_note(chat->command,
+                   "stopped before the answer began; the message was not added, the %zu tokens "
+                   "read so far are kept",
+                   gust_context_length(chat->context));
+    }
+  } else if (status == GUST_OK) {
+    *end = TURN_ANSWERED;
+    putchar('\n');
+    status = command_flush(err);
+    if (status == GUST_OK)
+      status = chat_messages_add(&chat->messages, "assistant", answer.text ? answer.text : "",
+                                 answer.bytes, err);
+    if (status == GUST_OK) chat_status_print(chat, &answer);
+  }
+  answer_clear(&answer);
+  return status;
+}
+
+/* Says once that a message holds what the template uses as a mark. */
+static void tell_marks(chat_state *chat) {
+  for (size_t i = 0; i < chat->messages.count && !chat->marks_told; i++) {
+    const gust_message *message = &chat->messages.items[i];
+    if (!strcmp(message->role, "assistant")) continue;
+    const char *mark = chat_marks_in(&chat->marks, message->content, message->bytes);
+    if (!mark) continue;
+    chat->marks_told = true;
+    chat_state_note(chat,
+                    "a line of the %s begins with '%s', with which this model's template marks "
+                    "who speaks; it is ordinary text to the model too and is sent as it is",
+                    i < chat_messages_first(&chat->messages) ? "system message" : "message", mark);
+  }
+}
+
+/* Answers the conversation, which ends with a message of the user. What cannot be
+ * rendered (a template may refuse roles or their order) is no reason to leave. */
+static gust_status run_turn(chat_state *chat, turn_end *end, gust_error *err) {
+  int32_t *ids = NULL;
+  size_t count = 0;
+  chat_overflow_plan plan;
+  bool go = false;
+  *end = TURN_REFUSED;
+  gust_status status = chat_state_tokenize(chat, 0, true, &ids, &count, err);
+  if (status == GUST_OK) status = chat_overflow_make_plan(&plan, chat, count, err);
+  if (status != GUST_OK) {
+    if (!chat->interactive) return status;
+    command_note(chat->command, "%s", err->text);
+    gust_free(ids);
+    return GUST_OK;
+  }
+  tell_marks(chat);
+  status = chat_overflow_decide(chat, &plan, &go);
+  if (status == GUST_OK && go && plan.turns > 0) {
+    gust_free(ids);
+    status = chat_state_tokenize(chat, 0, true, &ids, &count, err);
+  }
+  if (status == GUST_OK && go) {
+    chat_session_save(chat, false);
+    status = answer_messages(chat, ids, count, end, err);
+  }
+  gust_free(ids);
+  return status;
+}
+
+/* --- turns ------------------------------------------------------------------------ */
+
+/* `text` as the message that follows the `first` messages there are, whose number may
+ * sink meanwhile; `tail` comes back when there is no answer. */
+static gust_status answer_message(chat_state *chat, const char *text, size_t bytes,
+                                  chat_messages *tail, turn_end *end, gust_error *err) {
+  *end = TURN_REFUSED;
+  gust_status status = chat_messages_add(&chat->messages, "user", text, bytes, err);
+  if (status != GUST_OK) return status;
+  status = run_turn(chat, end, err);
+  if (status == GUST_OK && *end != TURN_ANSWERED) {
+    chat_messages_remove(&chat->messages, chat->messages.count - 1, 1);
+    if (tail) chat_messages_join(&chat->messages, tail);
+  }
+  if (status == GUST_OK) chat_session_save(chat, true);
+  return status;
+}
+
+/* The text of /read and the message as one, to be freed. */
+static char *join_attached(const chat_state *chat, const char *text, size_t bytes, size_t *all) {
+  size_t attached = chat->attached_bytes;
+  char *joined = bytes < SIZE_MAX - 1 - attached ? malloc(attached + bytes + 1) : NULL;
+  if (!joined) return NULL;
+  if (attached) memcpy(joined, chat->attached, attached);
+  if (bytes) memcpy(joined + attached, text, bytes);
+  *all = attached + bytes;
+  joined[*all] = 0;
+  return joined;
+}
+
+gust_status chat_turn_take(chat_state *chat, const char *text, size_t bytes, gust_error *err) {
+  size_t all = 0, retries = chat->retries;
+  char *joined = join_attached(chat, text, bytes, &all);
+  if (!joined)
+    return command_error(err, GUST_E_MEMORY, "no memory for a message of %zu bytes", bytes);
+  turn_end end;
+  chat->retries = 0;
+  gust_status status = answer_message(chat, joined, all, NULL, &end, err);
+  if (end == TURN_ANSWERED) {
+    free(chat->attached);
+    chat->attached = NULL;
+    chat->attached_bytes = 0;
+  } else {
+    chat->retries = retries;
+    size_t typed = chat->attached_bytes;
+    line_editor_prefill(chat->editor, joined + typed, all - typed);
+  }
+  free(joined);
+  return status;
+}
+
+gust_status chat_turn_edit(chat_state *chat, size_t turn, const char *text, size_t bytes,
+                           gust_error *err) {
+  chat_messages tail = {0};
+  size_t retries = chat->retries;
+  gust_status status =
+      chat_messages_cut(&chat->messages, chat_messages_turn(&chat->messages, turn), &tail, err);
+  if (status != GUST_OK) return status;
+  turn_end end;
+  chat->retries = 0;
+  status = answer_message(chat, text, bytes, &tail, &end, err);
+  if (end != TURN_ANSWERED) {
+    chat->retries = retries;
+    line_editor_prefill(chat->editor, text, bytes);
+  }
+  chat_messages_clear(&tail);
+  return status;
+}
+
+gust_status chat_turn_retry(chat_state *chat, gust_error *err) {
+  chat_messages tail = {0};
+  size_t turns = chat_messages_turns(&chat->messages);
+  gust_status status = chat_messages_cut(
+      &chat->messages, chat_messages_turn(&chat->messages, turns - 1), &tail, err);
+  if (status != GUST_OK) return status;
+  turn_end end;
+  chat->retries++;
+  status = answer_message(chat, tail.items[0].content, tail.items[0].bytes, &tail, &end, err);
+  if (end != TURN_ANSWERED) chat->retries--;
+  chat_messages_clear(&tail);
+  return status;
+}

@@ -1,0 +1,334 @@
+#define _DEFAULT_SOURCE /* flock */
+#ifdef __APPLE__
+#define _DARWIN_C_SOURCE
+#endif
+
+#include "session_records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os.h"
+
+#define MAGIC "GUSTCHAT" /* 8 bytes, without the NUL */
+#define VERSION 1u
+#define PROLOGUE_BYTES 24u
+
+/* Fields of a record's head. */
+#define HEAD_TYPE 0
+#define HEAD_PAYLOAD_BYTES 4
+#define HEAD_BULK_BYTES 8
+#define HEAD_PAYLOAD_CHECKSUM 16
+#define HEAD_BULK_CHECKSUM 24
+#define HEAD_CHECK 32 /* of the fields above, seeded with that of the record before */
+#define HEAD_BYTES 40u
+
+#define COPY_BYTES 65536u
+#define MAX_KEPT 1000
+
+/* --- numbers -------------------------------------------------------------------------- */
+
+void session_put32(uint8_t *to, uint32_t value) {
+  for (int i = 0; i < 4; i++) to[i] = (uint8_t)(value >> (8 * i));
+}
+
+void session_put64(uint8_t *to, uint64_t value) {
+  for (int i = 0; i < 8; i++) to[i] = (uint8_t)(value >> (8 * i));
+}
+
+uint32_t session_get32(const uint8_t *from) {
+  return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+         (uint32_t)from[3] << 24;
+}
+
+uint64_t session_get64(const uint8_t *from) {
+  return session_get32(from) | (uint64_t)session_get32(from + 4) << 32;
+}
+
+/* --- opening ---------------------------------------------------------------------------- */
+
+static gust_status refuse(const session_file *file, const char *what, gust_error *err) {
+  return command_error(err, GUST_E_FORMAT, "%s: %s; it is left as it is: give another --session",
+                       file->path, what);
+}
+
+static gust_status cannot(const session_file *file, const char *what, gust_error *err) {
+  return command_error(err, GUST_E_IO, "%s: cannot %s the session: %s", file->path, what,
+                       strerror(errno));
+}
+
+static gust_status lock(const session_file *file, gust_error *err) {
+  int result;
+  do result = flock(file->descriptor, LOCK_EX | LOCK_NB);
+  while (result != 0 && errno == EINTR);
+  if (result == 0) return GUST_OK;
+  if (errno == EWOULDBLOCK)
+    return command_error(err, GUST_E_IO,
+                         "%s: another chat has this session open; end that one or give another "
+                         "--session",
+                         file->path);
+  return cannot(file, "lock", err);
+}
+
+static gust_status read_prologue(session_file *file, gust_error *err) {
+  uint8_t bytes[PROLOGUE_BYTES];
+  if (file->bytes < PROLOGUE_BYTES)
+    return refuse(file, "this is no session of gust chat: too short", err);
+  if (!os_read_at(file->descriptor, bytes, sizeof bytes, 0)) return cannot(file, "read", err);
+  if (memcmp(bytes, MAGIC, 8) != 0) return refuse(file, "this is no session of gust chat", err);
+  if (session_get32(bytes + 8) != VERSION)
+    return command_error(err, GUST_E_UNSUPPORTED,
+                         "%s: expected version %u of a session, found %u; a newer gust wrote it",
+                         file->path, VERSION, session_get32(bytes + 8));
+  file->created = session_get64(bytes + 16);
+  file->chain = gust_checksum(bytes, sizeof bytes, 0);
+  file->end = PROLOGUE_BYTES;
+  return GUST_OK;
+}
+
+gust_status session_file_open(session_file *file, const char *path, bool to_write,
+                              gust_error *err) {
+  struct stat info;
+  *file = (session_file){.descriptor = -1, .path = path};
+  /* O_NONBLOCK: a pipe must be refused, not waited for. */
+  int flags = (to_write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
+  file->descriptor = open(path, flags);
+  if (file->descriptor < 0 && errno == ENOENT && to_write) {
+    /* What people say to their machine is nobody else's to read: 0600. */
+    file->descriptor = open(path, flags | O_CREAT | O_EXCL, 0600);
+    file->is_made = file->descriptor >= 0;
+  }
+  if (file->descriptor < 0 || fstat(file->descriptor, &info) != 0)
+    return cannot(file, to_write ? "open or create" : "open", err);
+  if (!S_ISREG(info.st_mode)) return refuse(file, "this is no regular file", err);
+  gust_status status = to_write ? lock(file, err) : GUST_OK;
+  /* Its length only counts from when nobody else writes to it. */
+  if (!status && fstat(file->descriptor, &info) != 0) status = cannot(file, "open", err);
+  if (status) return status;
+  file->bytes = (uint64_t)info.st_size;
+  return file->bytes == 0 && to_write ? GUST_OK : read_prologue(file, err);
+}
+
+void session_file_close(session_file *file) {
+  if (file->descriptor < 0) return;
+  if (file->is_made && file->end == 0) os_remove(file->path);
+  close(file->descriptor);
+  file->descriptor = -1;
+}
+
+/* A file whose folder does not know it yet is lost in a crash. */
+static void sync_folder(const char *path) {
+  const char *slash = strrchr(path, '/');
+  size_t bytes = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
+  char *folder = malloc(bytes + 1);
+  if (!folder) return;
+  memcpy(folder, slash ? path : ".", bytes);
+  folder[bytes] = 0;
+  int descriptor = open(folder, O_RDONLY | O_CLOEXEC);
+  if (descriptor >= 0) {
+    (void)fsync(descriptor);
+    close(descriptor);
+  }
+  free(folder);
+}
+
+gust_status session_file_begin(session_file *file, uint64_t created, session_record *first,
+                               gust_error *err) {
+  uint8_t prologue[PROLOGUE_BYTES] = MAGIC;
+  session_put32(prologue + 8, VERSION);
+  session_put64(prologue + 16, created);
+  file->created = created;
+  file->chain = gust_checksum(prologue, sizeof prologue, 0);
+  file->end = PROLOGUE_BYTES;
+  gust_status status = GUST_OK;
+  if (!os_write_at(file->descriptor, prologue, sizeof prologue, 0))
+    status = cannot(file, "write", err);
+  if (!status) status = session_record_append(file, first, NULL, err);
+  if (!status) status = session_file_sync(file, err);
+  if (status) {
+    session_file_rewind(file, 0, 0);
+    return status;
+  }
+  sync_folder(file->path);
+  return GUST_OK;
+}
+
+/* --- reading ---------------------------------------------------------------------------- */
+
+/* A crash may leave a file longer than what was written of it; then it ends in
+ * zeros. */
+static record_result only_zeros(const session_file *file, gust_error *err) {
+  uint8_t bytes[4096];
+  for (uint64_t at = file->end; at < file->bytes;) {
+    uint64_t left = file->bytes - at;
+    size_t step = left < sizeof bytes ? (size_t)left : sizeof bytes;
+    if (!os_read_at(file->descriptor, bytes, step, at)) {
+      cannot(file, "read", err);
+      return RECORD_ERROR;
+    }
+    for (size_t i = 0; i < step; i++)
+      if (bytes[i]) return RECORD_DAMAGED;
+    at += step;
+  }
+  return RECORD_TORN;
+}
+
+static record_result read_payload(const session_file *file, session_record *record,
+                                  uint64_t checksum, gust_error *err) {
+  record->payload = malloc(record->payload_bytes ? record->payload_bytes : 1);
+  if (!record->payload) {
+    command_error(err, GUST_E_MEMORY, "%s: no memory for a record of %zu bytes", file->path,
+                  record->payload_bytes);
+    return RECORD_ERROR;
+  }
+  record_result result = session_bulk_read(file, file->end + HEAD_BYTES, record->payload_bytes,
+                                           checksum, record->payload, err);
+  if (result == RECORD_GOOD) return result;
+  free(record->payload);
+  record->payload = NULL;
+  return result;
+}
+
+record_result session_record_read(session_file *file, session_record *record, gust_error *err) {
+  uint8_t head[HEAD_BYTES];
+  memset(record, 0, sizeof *record);
+  uint64_t left = file->bytes - file->end;
+  if (left == 0) return RECORD_END;
+  if (left < HEAD_BYTES) return RECORD_TORN;
+  if (!os_read_at(file->descriptor, head, sizeof head, file->end)) {
+    cannot(file, "read", err);
+    return RECORD_ERROR;
+  }
+  uint64_t check = session_get64(head + HEAD_CHECK);
+  if (gust_checksum(head, HEAD_CHECK, file->chain) != check) return only_zeros(file, err);
+  record->type = session_get32(head + HEAD_TYPE);
+  record->payload_bytes = session_get32(head + HEAD_PAYLOAD_BYTES);
+  record->bulk_bytes = session_get64(head + HEAD_BULK_BYTES);
+  record->bulk_checksum = session_get64(head + HEAD_BULK_CHECKSUM);
+  left -= HEAD_BYTES;
+  if (record->payload_bytes > left || record->bulk_bytes > left - record->payload_bytes)
+    return RECORD_TORN;
+  if (record->payload_bytes > SESSION_MAX_PAYLOAD) return RECORD_DAMAGED;
+  record->bulk_offset = file->end + HEAD_BYTES + record->payload_bytes;
+  record_result result =
+      read_payload(file, record, session_get64(head + HEAD_PAYLOAD_CHECKSUM), err);
+  /* Losing a piece of the cache costs time; losing messages from the middle would
+   * make another conversation of it. */
+  if (result == RECORD_DAMAGED && record->type == SESSION_CACHE) result = RECORD_SPOILED;
+  if (result == RECORD_GOOD || result == RECORD_SPOILED) {
+    file->end = record->bulk_offset + record->bulk_bytes;
+    file->chain = check;
+  }
+  return result;
+}
+
+record_result session_bulk_read(const session_file *file, uint64_t offset, size_t bytes,
+                                uint64_t checksum, void *data, gust_error *err) {
+  if (!os_read_at(file->descriptor, data, bytes, offset)) {
+    cannot(file, "read", err);
+    return RECORD_ERROR;
+  }
+  return gust_checksum(data, bytes, 0) == checksum ? RECORD_GOOD : RECORD_DAMAGED;
+}
+
+/* --- writing ---------------------------------------------------------------------------- */
+
+void session_file_rewind(session_file *file, uint64_t end, uint64_t chain) {
+  int error = errno;
+  file->end = end;
+  file->chain = chain;
+  /* Should this fail, the rest is a torn record and will be dropped as one. */
+  if (ftruncate(file->descriptor, (off_t)end) == 0) file->bytes = end;
+  errno = error;
+}
+
+gust_status session_record_append(session_file *file, session_record *record, const void *bulk,
+                                  gust_error *err) {
+  uint8_t head[HEAD_BYTES];
+  size_t payload_bytes = record->payload_bytes, bulk_bytes = (size_t)record->bulk_bytes;
+  uint64_t at = file->end, chain = file->chain;
+  if (payload_bytes > SESSION_MAX_PAYLOAD)
+    return command_error(err, GUST_E_ARGUMENT, "%s: expected a turn of at most %u bytes, found %zu",
+                         file->path, SESSION_MAX_PAYLOAD, payload_bytes);
+  record->bulk_offset = at + HEAD_BYTES + payload_bytes;
+  record->bulk_checksum = gust_checksum(bulk, bulk_bytes, 0);
+  session_put32(head + HEAD_TYPE, record->type);
+  session_put32(head + HEAD_PAYLOAD_BYTES, (uint32_t)payload_bytes);
+  session_put64(head + HEAD_BULK_BYTES, bulk_bytes);
+  session_put64(head + HEAD_PAYLOAD_CHECKSUM, gust_checksum(record->payload, payload_bytes, 0));
+  session_put64(head + HEAD_BULK_CHECKSUM, record->bulk_checksum);
+  uint64_t check = gust_checksum(head, HEAD_CHECK, chain);
+  session_put64(head + HEAD_CHECK, check);
+  /* The head comes first: it tells how much is missing, should we end here. */
+  if (!os_write_at(file->descriptor, head, sizeof head, at) ||
+      !os_write_at(file->descriptor, record->payload, payload_bytes, at + HEAD_BYTES) ||
+      !os_write_at(file->descriptor, bulk, bulk_bytes, record->bulk_offset)) {
+    session_file_rewind(file, at, chain);
+    return cannot(file, "write", err);
+  }
+  file->end = file->bytes = record->bulk_offset + bulk_bytes;
+  file->chain = check;
+  return GUST_OK;
+}
+
+gust_status session_file_sync(const session_file *file, gust_error *err) {
+  int result;
+  do result = fsync(file->descriptor);
+  while (result != 0 && errno == EINTR);
+  /* What has no disk behind it cannot be synced, which is no failure. */
+  if (result == 0 || errno == EINVAL || errno == ENOTSUP) return GUST_OK;
+  return cannot(file, "write", err);
+}
+
+/* Copies the bytes from file->end on; false leaves errno. */
+static bool copy_tail(const session_file *file, int target) {
+  uint8_t bytes[COPY_BYTES];
+  for (uint64_t at = file->end; at < file->bytes;) {
+    uint64_t left = file->bytes - at;
+    size_t step = left < sizeof bytes ? (size_t)left : sizeof bytes;
+    if (!os_read_at(file->descriptor, bytes, step, at) ||
+        !os_write_at(target, bytes, step, at - file->end))
+      return false;
+    at += step;
+  }
+  return true;
+}
+
+static gust_status keep_tail(const session_file *file, char *kept, size_t size, gust_error *err) {
+  int target = -1;
+  for (int i = 1; target < 0 && i <= MAX_KEPT; i++) {
+    int used = i == 1 ? snprintf(kept, size, "%s.damaged", file->path)
+                      : snprintf(kept, size, "%s.damaged.%d", file->path, i);
+    errno = ENAMETOOLONG;
+    if (used < 0 || (size_t)used >= size) break;
+    target = open(kept, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (target < 0 && errno != EEXIST) break;
+  }
+  bool done = target >= 0 && copy_tail(file, target);
+  int error = errno;
+  if (target >= 0 && !os_sync_close(target)) {
+    error = done ? errno : error;
+    done = false;
+  }
+  if (done) return GUST_OK;
+  if (target >= 0) os_remove(kept);
+  return command_error(err, GUST_E_IO,
+                       "%s: damaged from byte %llu on, and that part cannot be copied to "
+                       "%s.damaged: %s; the session is left as it is",
+                       file->path, (unsigned long long)file->end, file->path, strerror(error));
+}
+
+gust_status session_file_cut(session_file *file, bool keep, char *kept, size_t size,
+                             gust_error *err) {
+  gust_status status = keep ? keep_tail(file, kept, size, err) : GUST_OK;
+  if (status) return status;
+  if (ftruncate(file->descriptor, (off_t)file->end) != 0) return cannot(file, "write", err);
+  file->bytes = file->end;
+  return session_file_sync(file, err);
+}

@@ -1,0 +1,250 @@
+/* gust chat at a terminal: sessions that are resumed, turns that do not fit, and Ctrl-C
+ * while it reads and while it answers. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chat_terminal.h"
+#include "check.h"
+#include "run_gust.h"
+
+/* --- sessions ---------------------------------------------------------------------- */
+
+static const char *const questions[] = {"Hello!", "Tell me a story about a dragon and a boat.",
+                                        "What did the dragon do then?"};
+
+/* The conversation as it stands, in a file; to be freed. */
+static char *saved(run_terminal *terminal, const char *name) {
+  char command[600];
+  const char *path = check_temp_file(name);
+  size_t bytes;
+  snprintf(command, sizeof command, "/save %s", path);
+  chat_terminal_say(terminal, command);
+  chat_terminal_expect(terminal, " saved to ");
+  chat_terminal_expect(terminal, "> ");
+  return check_read_file(path, &bytes);
+}
+
+/* All questions in one go. */
+static char *talk_through(const char *model) {
+  run_terminal *t = chat_terminal_start(model, "--temp", "1.2", "--seed", "11", NULL);
+  long fed, prompt;
+  for (size_t i = 0; i < 3; i++) {
+    chat_terminal_say(t, questions[i]);
+    chat_terminal_numbers(t, &fed, &prompt);
+  }
+  char *text = saved(t, "through.txt");
+  chat_terminal_leave(t);
+  return text;
+}
+
+/* The same, killed in the middle of the second answer, which begins as it did there. */
+static void talk_and_die(const char *model, const char *through) {
+  char beginning[16] = "";
+  const char *second = strstr(through, "boat.\n--- assistant\n");
+  CHECK(second != NULL);
+  if (second) snprintf(beginning, sizeof beginning, "%.10s", second + 20);
+  CHECK(strlen(beginning) == 10 && !strchr(beginning, '\n'));
+
+  run_terminal *t = chat_terminal_start(model, "--temp", "1.2", "--seed", "11", "--session", "torn",
+                                        "--cpu", "c", "--threads", "1", NULL);
+  long fed, prompt;
+  CHECK_CONTAINS(run_terminal_text(t), "gust chat: new session: ");
+  chat_terminal_say(t, questions[0]);
+  chat_terminal_numbers(t, &fed, &prompt);
+  chat_terminal_say(t, questions[1]);
+  chat_terminal_expect(t, "boat.");
+  chat_terminal_expect(t, beginning);
+  run_terminal_signal(t, SIGKILL);
+  CHECK_EQ_INT(run_terminal_finish(t), 128 + SIGKILL);
+}
+
+static void test_kill(void) {
+  const char *model = run_gust_demo("f32");
+  char *through = talk_through(model);
+  talk_and_die(model, through);
+  /* The question waits in the editor; temperature and seed are the session's. */
+  run_terminal *t = chat_terminal_start(model, "--session", "torn", NULL);
+  CHECK_CONTAINS(run_terminal_text(t),
+                 "gust chat: the last message was never answered; it waits for Enter\r\n");
+  CHECK_CONTAINS(run_terminal_text(t), "gust chat: session resumed: 1 turn, ");
+  CHECK_CONTAINS(run_terminal_text(t), " tokens restored from its cache\r\n");
+  long fed, prompt;
+  run_terminal_type(t, "\r");
+  chat_terminal_numbers(t, &fed, &prompt);
+  CHECK(fed < prompt); /* the first turn came out of the cache */
+  chat_terminal_say(t, questions[2]);
+  chat_terminal_numbers(t, &fed, &prompt);
+  char *resumed = saved(t, "resumed.txt");
+  CHECK_EQ_STR(resumed, through);
+  chat_terminal_leave(t);
+  run_result list = run_gust("", "chat", "--list", (const char *)NULL);
+  CHECK_EQ_INT(list.code, 0);
+  CHECK_CONTAINS(list.out, "torn  ");
+  CHECK_CONTAINS(list.out, "  demo-f32.gust  6 messages  Hello!\n");
+  run_result_clear(&list);
+  free(resumed);
+  free(through);
+}
+
+/* Commands that change the conversation reach the session. */
+static void test_changed(void) {
+  const char *model = run_gust_demo("f32");
+  run_terminal *t = chat_terminal_start(model, "--temp", "0", "--session", "changed", NULL);
+  long fed, prompt;
+  chat_terminal_say(t, "Hello!");
+  chat_terminal_numbers(t, &fed, &prompt);
+  chat_terminal_say(t, "Who are you?");
+  chat_terminal_numbers(t, &fed, &prompt);
+  chat_terminal_say(t, "/undo");
+  chat_terminal_expect(t, "turn 2 is gone, 1 turn left\r\n");
+  chat_terminal_expect(t, "Who are you?"); /* waits in the editor; Ctrl-U clears it */
+  chat_terminal_say(t, "\025/set seed 99");
+  chat_terminal_expect(t, "  seed            99\r\n");
+  chat_terminal_expect(t, "> ");
+  chat_terminal_leave(t);
+  t = chat_terminal_start(model, "--session", "changed", NULL);
+  CHECK_CONTAINS(run_terminal_text(t), "gust chat: session resumed: 1 turn, ");
+  chat_terminal_say(t, "/show");
+  chat_terminal_expect(t, "  temp            0\r\n");
+  chat_terminal_expect(t, "  seed            99\r\n");
+  chat_terminal_expect(t, "\r\n[1] user: Hello!\r\n\r\nassistant: Hi!\r\n> ");
+  chat_terminal_leave(t);
+}
+
+/* --- overflow ------------------------------------------------------------------------ */
+
+static void test_question(void) {
+  run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--ctx", "128",
+                                        "--system", "You are kind.", NULL);
+  long fed, prompt;
+  chat_terminal_say(t, "Hello!");
+  chat_terminal_numbers(t, &fed, &prompt);
+  chat_terminal_say(t, "What is gust?");
+  chat_terminal_numbers(t, &fed, &prompt);
+  const char *big =
+      "Please tell me a very long and very funny story about a little dragon and a "
+      "big boat.";
+  chat_terminal_say(t, big);
+  chat_terminal_expect(t,
+                       " and 32 more are kept for the answer, the context holds 128; to make "
+                       "room drop the oldest ");
+  chat_terminal_expect(t, "the system message stays\r\n");
+  chat_terminal_expect(t, " [y/N] ");
+  chat_terminal_say(t, "n");
+  chat_terminal_expect(t, "gust chat: the message was not added and nothing was dropped; ");
+  /* It waits in the editor. */
+  chat_terminal_expect(t, "big boat.");
+  run_terminal_type(t, "\r");
+  chat_terminal_expect(t, " [y/N] ");
+  chat_terminal_say(t, "y");
+  chat_terminal_numbers(t, &fed, &prompt);
+  CHECK(prompt <= 96);
+  chat_terminal_say(t, "/show");
+  chat_terminal_expect(t, "\r\nsystem: You are kind.\r\n");
+  chat_terminal_expect(t, "user: Please tell me");
+  chat_terminal_expect(t, "> ");
+  const char *show = strstr(run_terminal_text(t), "\r\nsystem: You are kind.\r\n");
+  CHECK(show && !strstr(show, "user: Hello!"));
+  chat_terminal_leave(t);
+}
+
+/* In a pipe nobody can be asked. */
+static void test_policies(void) {
+  const char *model = run_gust_demo("f32");
+  const char *input =
+      "Hello!\nWhat is gust?\nPlease tell me a very long and very funny story about "
+      "a little dragon and a big boat.\nHello!\n";
+  run_result result =
+      run_gust(input, "chat", model, "--temp", "0", "--quiet", "--ctx", "128", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 1);
+  CHECK_CONTAINS(result.err, "; to make room drop the oldest ");
+  CHECK_CONTAINS(result.err, "gust chat: the message was not added and nothing was dropped; ");
+  run_result_clear(&result);
+  result = run_gust(input, "chat", model, "--temp", "0", "--quiet", "--ctx", "128", "--on-overflow",
+                    "drop-oldest", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_CONTAINS(result.err,
+                 " and 32 more are kept for the answer, the context holds 128; dropped "
+                 "the oldest ");
+  run_result_clear(&result);
+}
+
+/* --- Ctrl-C ----------------------------------------------------------------------------- */
+
+/* What was read before Ctrl-C is not read again. */
+static void test_stop_reading(void) {
+  const char *path = check_temp_file("long.txt");
+  static const char sentence[] = "The cat sat on the mat and looked at the dog. ";
+  char text[sizeof sentence * 16] = "", command[600];
+  for (int i = 0; i < 16; i++) strcat(text, sentence);
+  check_write_file(path, text, strlen(text));
+  run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--cpu", "c",
+                                        "--threads", "1", NULL);
+  snprintf(command, sizeof command, "/read %s", path);
+  chat_terminal_say(t, command);
+  chat_terminal_expect(t, " tokens go before the next message\r\n");
+  chat_terminal_say(t, "What did it do?");
+  chat_terminal_expect(t, "reading the prompt");
+  chat_terminal_expect(t, "% [");
+  run_terminal_type(t, "\003");
+  chat_terminal_expect(t, "stopped before the answer began; the message was not added, the ");
+  size_t place = strlen(run_terminal_text(t));
+  chat_terminal_expect(t, " tokens read so far are kept\r\n");
+  const char *found = strstr(run_terminal_text(t), "was not added, the ");
+  long kept = found ? strtol(found + 19, NULL, 10) : 0;
+  CHECK(kept > 0 && place > 0);
+  chat_terminal_expect(t, "What did it do?");
+  run_terminal_type(t, "\r");
+  chat_terminal_expect(t, " new), decode ");
+  const char *numbers = strstr(run_terminal_text(t), "t/s (");
+  for (const char *next; numbers && (next = strstr(numbers + 1, "t/s (")) != NULL;) numbers = next;
+  long fed = 0, prompt = 0;
+  CHECK(numbers && sscanf(numbers, "t/s (%ld of %ld new)", &fed, &prompt) == 2);
+  CHECK_EQ_INT(fed, prompt - kept);
+  chat_terminal_expect(t, "> ");
+  chat_terminal_leave(t);
+}
+
+/* What was said before Ctrl-C stays said. */
+static void test_stop_answering(void) {
+  const char *question = "Tell me a story about a dragon and a boat.";
+  run_result known = run_gust("", "run", run_gust_demo("f32"), "-p", question, "--temp", "0", "-n",
+                              "4", "--quiet", (const char *)NULL);
+  char beginning[8];
+  snprintf(beginning, sizeof beginning, "%.4s", known.out);
+  CHECK_EQ_STR(known.err, "");
+  CHECK_EQ_INT(strlen(beginning), 4);
+  run_result_clear(&known);
+  run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--cpu", "c",
+                                        "--threads", "1", NULL);
+  long fed, prompt;
+  chat_terminal_say(t, question);
+  chat_terminal_expect(t, "boat.");
+  chat_terminal_expect(t, beginning);
+  run_terminal_type(t, "\003");
+  chat_terminal_numbers(t, &fed, &prompt);
+  CHECK_EQ_INT(fed, prompt);
+  CHECK(!strstr(run_terminal_text(t), "max_new_tokens"));
+  char *text = saved(t, "stopped.txt");
+  const char *answer = strstr(text, "--- assistant\n");
+  CHECK(answer && strlen(answer) >= 14 + strlen(beginning));
+  free(text);
+  /* The next turn goes on from there. */
+  chat_terminal_say(t, "Hello!");
+  chat_terminal_numbers(t, &fed, &prompt);
+  CHECK(fed < prompt);
+  chat_terminal_leave(t);
+}
+
+int main(void) {
+  chat_terminal_prepare();
+  test_kill();
+  test_changed();
+  test_question();
+  test_policies();
+  test_stop_reading();
+  test_stop_answering();
+  return check_finish();
+}

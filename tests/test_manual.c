@@ -1,0 +1,219 @@
+/* Manual pages and completion: every option of every command is in every one of
+ * them, and they are what the tools that read them expect. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "cli/chat_commands.h"
+#include "cli/commands.h"
+#include "cli/completion_script.h"
+#include "run_gust.h"
+
+typedef void option_check(const cli_command *command, const cli_option *option, const char *text);
+
+static size_t each_option(const cli_command *command, const char *text, option_check *check) {
+  size_t count = 0;
+  for (const option_group *group = command->groups; group->title; group++)
+    for (const cli_option *option = group->options; option->name; option++, count++)
+      check(command, option, text);
+  for (const cli_option *option = command_common_options; option->name; option++, count++)
+    check(command, option, text);
+  return count;
+}
+
+/* The part of `text` from `begin` up to `end`, to be freed. */
+static char *part_of(const char *text, const char *begin, const char *end) {
+  const char *from = strstr(text, begin);
+  const char *to = from ? strstr(from + strlen(begin), end) : NULL;
+  if (!CHECK(to != NULL)) check_fatal("this part is missing", begin);
+  size_t bytes = (size_t)(to - from);
+  char *part = malloc(bytes + 1);
+  if (!part) check_fatal("no memory", begin);
+  memcpy(part, from, bytes);
+  part[bytes] = 0;
+  return part;
+}
+
+/* --- manual pages ------------------------------------------------------------------- */
+
+/* "--top-k" as troff spells it. */
+static void spell_for_troff(char *out, const char *text) {
+  for (; *text; text++) {
+    if (*text == '-') *out++ = '\\';
+    *out++ = *text;
+  }
+  *out = 0;
+}
+
+static void check_in_page(const cli_command *command, const cli_option *option, const char *text) {
+  char name[64], line[128], help[1200];
+  (void)command;
+  spell_for_troff(name, option->name);
+  if (option->letter) {
+    snprintf(line, sizeof line, ".TP\n\\fB\\-%c\\fR, \\fB\\-\\-%s\\fR", option->letter, name);
+  } else {
+    snprintf(line, sizeof line, ".TP\n\\fB\\-\\-%s\\fR", name);
+  }
+  CHECK_CONTAINS(text, line);
+  spell_for_troff(help, option->help);
+  char *quote = strpbrk(help, "'\""); /* spelled otherwise */
+  if (quote) *quote = 0;
+  CHECK_CONTAINS(text, help);
+}
+
+/* A line that begins with a dot is a request; all of them must be known ones. */
+static void check_requests(const char *text) {
+  static const char *const known[] = {".TH ", ".SH ", ".SS ", ".TP\n", ".PP\n", ".\\\""};
+  for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+    if (*line == '\n') line++;
+    if (*line != '.' && *line != '\'') continue;
+    bool good = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+      good = good || strncmp(line, known[i], strlen(known[i])) == 0;
+    if (!CHECK(good)) printf("  %.40s\n", line);
+  }
+}
+
+static void test_pages(void) {
+  char *listed = check_read_file("docs/meson.build", NULL);
+  for (const cli_command *const *command = command_list; *command; command++) {
+    const char *name = (*command)->name;
+    char line[128];
+    run_result page = run_gust(NULL, "help", "--man", name, (const char *)NULL);
+    CHECK_EQ_INT(page.code, 0);
+    CHECK_EQ_STR(page.err, "");
+    snprintf(line, sizeof line, ".SH NAME\ngust\\-%s \\- ", name);
+    CHECK_CONTAINS(page.out, line);
+    CHECK(each_option(*command, page.out, check_in_page) >= 2);
+    check_requests(page.out);
+    run_result_clear(&page);
+    snprintf(line, sizeof line, "'%s'", name);
+    CHECK_CONTAINS(listed, line); /* is installed */
+  }
+  free(listed);
+  run_result page = run_gust(NULL, "help", "--man", (const char *)NULL);
+  for (const cli_command *const *command = command_list; *command; command++) {
+    char line[64];
+    snprintf(line, sizeof line, "\\fBgust\\-%s\\fR(1)\n%.8s", (*command)->name,
+             (*command)->summary);
+    CHECK_CONTAINS(page.out, line);
+  }
+  check_requests(page.out);
+  run_result_clear(&page);
+}
+
+static void test_chat_commands(void) {
+  run_result page = run_gust(NULL, "help", "--man", "chat", (const char *)NULL);
+  size_t count = 0;
+  for (; chat_commands[count].name; count++) {
+    char line[64];
+    snprintf(line, sizeof line, ".TP\n\\fB/%s\\fR", chat_commands[count].name);
+    CHECK_CONTAINS(page.out, line);
+  }
+  CHECK(count >= 13);
+  CHECK_CONTAINS(page.out, "\\fBXDG_STATE_HOME\\fR\n");
+  run_result_clear(&page);
+}
+
+/* --- completion ------------------------------------------------------------------------ */
+
+static void check_in_bash(const cli_command *command, const cli_option *option, const char *text) {
+  char line[160], begin[64], word[64];
+  snprintf(begin, sizeof begin, "    '%s -'*) _gust_words '", command->name);
+  char *words = part_of(text, begin, "'; return ;;");
+  snprintf(word, sizeof word, "--%s ", option->name);
+  CHECK_CONTAINS(words, word);
+  free(words);
+  snprintf(line, sizeof line, "'%s --%s'", command->name, option->name);
+  if (option->argument) CHECK_CONTAINS(text, line);
+}
+
+static void check_in_zsh(const cli_command *command, const cli_option *option, const char *text) {
+  char line[160], begin[64];
+  snprintf(begin, sizeof begin, "_gust_%s() {", command->name);
+  char *function = part_of(text, begin, "\n}\n");
+  snprintf(line, sizeof line, "\n    '*--%s%s[", option->name, option->argument ? "=" : "");
+  CHECK_CONTAINS(function, line);
+  snprintf(line, sizeof line, "\n    '*-%c%s[", option->letter, option->argument ? "+" : "");
+  if (option->letter) CHECK_CONTAINS(function, line);
+  free(function);
+}
+
+static void check_in_fish(const cli_command *command, const cli_option *option, const char *text) {
+  char line[160];
+  snprintf(line, sizeof line, "\ncomplete -c gust -n '__fish_seen_subcommand_from %s' -l %s ",
+           command->name, option->name);
+  CHECK_CONTAINS(text, line);
+}
+
+/* Whether the shell itself takes the script; 0 also where it is not installed. */
+static int shell_complaint(const char *shell, const char *script) {
+  char path[64];
+  snprintf(path, sizeof path, "/usr/bin/%s", shell);
+  if (access(path, X_OK) != 0) return 0;
+  const char *file = check_temp_file(shell);
+  check_write_file(file, script, strlen(script));
+  const char *argv[] = {path, "-n", file, NULL};
+  run_result result = run_program(argv, "", 0);
+  int code = result.code;
+  if (code != 0) printf("  %s: %s\n", shell, result.err);
+  run_result_clear(&result);
+  return code;
+}
+
+static void test_completion(void) {
+  static option_check *const checks[] = {check_in_bash, check_in_zsh, check_in_fish};
+  static const char *const shells[] = {"bash", "zsh", "fish"};
+  CHECK_EQ_STR(COMPLETION_SHELLS, "bash|zsh|fish");
+  for (size_t i = 0; i < 3; i++) {
+    run_result script = run_gust(NULL, "help", "--completion", shells[i], (const char *)NULL);
+    CHECK_EQ_INT(script.code, 0);
+    CHECK_EQ_STR(script.err, "");
+    for (const cli_command *const *command = command_list; *command; command++)
+      each_option(*command, script.out, checks[i]);
+    CHECK_EQ_INT(shell_complaint(shells[i], script.out), 0);
+    run_result_clear(&script);
+  }
+}
+
+/* bash really completes with it. */
+static void test_in_bash(void) {
+  if (access("/usr/bin/bash", X_OK) != 0) return;
+  run_result script = run_gust(NULL, "help", "--completion", "bash", (const char *)NULL);
+  static const char probe[] =
+      "\nask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gust; echo \"${COMPREPLY[*]}\"; }\n"
+      "ask gust ver\nask gust run --logp\nask gust run x --kv q\nask gust help ch\n"
+      "ask gust convert model\nask gust run --seed ''\n";
+  size_t bytes = script.out_bytes + sizeof probe;
+  char *input = malloc(bytes);
+  if (!input) check_fatal("no memory", "bash");
+  snprintf(input, bytes, "%s%s", script.out, probe);
+  const char *argv[] = {"/usr/bin/bash", NULL};
+  run_result result = run_program(argv, input, bytes - 1);
+  CHECK_EQ_STR(result.out, "verify\n--logprobs\nq8\nchat\nmodels\n\n");
+  CHECK_EQ_INT(result.code, 0);
+  run_result_clear(&result);
+  run_result_clear(&script);
+  free(input);
+}
+
+static void test_misuse(void) {
+  CHECK_GUST(2, "", "gust: unknown command 'sing'; 'gust --help' lists them\n", NULL, "help",
+             "--man", "sing");
+  CHECK_GUST(2, "", "gust help: --completion: expected bash, zsh or fish, found 'csh'\n", NULL,
+             "help", "--completion", "csh");
+  CHECK_GUST(2, "", "gust help: --completion stands alone: one script is for all commands\n", NULL,
+             "help", "chat", "--completion", "bash");
+}
+
+int main(void) {
+  run_gust_binary();
+  test_pages();
+  test_chat_commands();
+  test_completion();
+  test_in_bash();
+  test_misuse();
+  return check_finish();
+}
