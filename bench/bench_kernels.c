@@ -32,16 +32,18 @@ typedef struct bench_case {
   double multiply_adds;
 } bench_case;
 
-/* Panels that fill the weights. */
+/* Panels that fill the weights. The row codes are any bytes: the weights' first. */
 static size_t whole(size_t panel_bytes) {
   return WEIGHT_BYTES / panel_bytes;
 }
 
 static void run_q4(const gust_kernels *k) {
-  k->matmul_q4(data.dst, 0, data.weights, whole(gust_q4_panel_bytes(DEPTH)), &data.x, 1);
+  k->matmul_q4(data.dst, 0, data.weights, data.weights, whole(gust_q4_panel_bytes(DEPTH)), &data.x,
+               1);
 }
 static void run_q8(const gust_kernels *k) {
-  k->matmul_q8(data.dst, 0, data.weights, whole(gust_q8_panel_bytes(DEPTH)), &data.x, 1);
+  k->matmul_q8(data.dst, 0, data.weights, data.weights, whole(gust_q8_panel_bytes(DEPTH)), &data.x,
+               1);
 }
 static void run_bf16(const gust_kernels *k) {
   k->matmul_bf16(data.dst, 0, data.weights, whole(gust_bf16_panel_bytes(DEPTH)), data.floats, DEPTH,
@@ -52,10 +54,12 @@ static void run_f32(const gust_kernels *k) {
                 1);
 }
 static void run_q4_prefill(const gust_kernels *k) {
-  k->matmul_q4(data.dst, PREFILL_PANELS * 16, data.weights, PREFILL_PANELS, &data.x, TOKENS);
+  k->matmul_q4(data.dst, PREFILL_PANELS * 16, data.weights, data.weights, PREFILL_PANELS, &data.x,
+               TOKENS);
 }
 static void run_q8_prefill(const gust_kernels *k) {
-  k->matmul_q8(data.dst, PREFILL_PANELS * 16, data.weights, PREFILL_PANELS, &data.x, TOKENS);
+  k->matmul_q8(data.dst, PREFILL_PANELS * 16, data.weights, data.weights, PREFILL_PANELS, &data.x,
+               TOKENS);
 }
 static void run_quantize(const gust_kernels *k) {
   k->quantize(&data.x, 0, data.floats);

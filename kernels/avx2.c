@@ -95,10 +95,12 @@ static GUST_INLINE void accumulate(__m256 acc[][2], __m256i sums[][2], const __m
 }
 
 static GUST_INLINE void store_rows(float *dst, size_t dst_stride, __m256 acc[][2],
-                                   const uint8_t *panel, int tokens) {
-  const float *row_scales = (const float *)(const void *)panel;
+                                   const uint8_t *row_codes, int tokens) {
   for (int half = 0; half < 2; half++) {
-    __m256 scale = _mm256_load_ps(row_scales + 8 * half);
+    __m128i codes = _mm_loadl_epi64((const __m128i *)(const void *)(row_codes + 8 * half));
+    __m256i bits = _mm256_slli_epi32(_mm256_cvtepu8_epi32(codes), GUST_ROW_SCALE_SHIFT);
+    __m256 scale =
+        _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32((int)GUST_ROW_SCALE_BIAS)));
     for (int t = 0; t < tokens; t++)
       _mm256_storeu_ps(dst + (size_t)t * dst_stride + 8 * half, _mm256_mul_ps(acc[t][half], scale));
   }
@@ -106,17 +108,18 @@ static GUST_INLINE void store_rows(float *dst, size_t dst_stride, __m256 acc[][2
 
 /* `panels` panels times `tokens` tokens; at most four pairs of them. */
 static GUST_INLINE void q4_panels(float *dst, size_t dst_stride, const uint8_t *panel,
-                                  size_t panel_bytes, const gust_activations *x, size_t token,
+                                  const uint8_t *row_codes, const gust_activations *x, size_t token,
                                   int panels, int tokens) {
   size_t k_padded = x->k_padded, blocks = k_padded / GUST_BLOCK_K;
   const int8_t *codes = x->codes + token * k_padded;
   const float *scales = x->scales + token * blocks;
   const int32_t *act_sums = x->sums + token * blocks;
+  size_t panel_bytes = gust_q4_panel_bytes(k_padded);
   __m256 acc[4][2];
   for (int i = 0; i < panels * tokens; i++) acc[i][0] = acc[i][1] = _mm256_setzero_ps();
   for (size_t b = 0; b < blocks; b++) {
     size_t in_tile = b % GUST_TILE_BLOCKS;
-    size_t tile_offset = GUST_PANEL_HEAD + b / GUST_TILE_BLOCKS * GUST_Q4_TILE_BYTES;
+    size_t tile_offset = b / GUST_TILE_BLOCKS * GUST_Q4_TILE_BYTES;
     for (int p = 0; p < panels; p++) {
       const uint8_t *tile = panel + (size_t)p * panel_bytes + tile_offset;
       const uint8_t *lines = tile + GUST_LINE + in_tile * 4 * GUST_LINE;
@@ -133,23 +136,24 @@ static GUST_INLINE void q4_panels(float *dst, size_t dst_stride, const uint8_t *
   }
   for (int p = 0; p < panels; p++)
     store_rows(dst + (size_t)p * GUST_PANEL_ROWS, dst_stride, acc + p * tokens,
-               panel + (size_t)p * panel_bytes, tokens);
+               row_codes + (size_t)p * GUST_PANEL_ROWS, tokens);
 }
 
-static void matmul_q4_avx2(float *dst, size_t dst_stride, const uint8_t *panels, size_t panel_count,
-                           const gust_activations *x, size_t tokens) {
+static void matmul_q4_avx2(float *dst, size_t dst_stride, const uint8_t *panels,
+                           const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
+                           size_t tokens) {
   size_t bytes = gust_q4_panel_bytes(x->k_padded), p = 0;
   if (tokens == 1)
     for (; p + DECODE_PANELS <= panel_count; p += DECODE_PANELS)
-      q4_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes, bytes, x, 0,
-                DECODE_PANELS, 1);
+      q4_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes,
+                row_codes + p * GUST_PANEL_ROWS, x, 0, DECODE_PANELS, 1);
   for (; p < panel_count; p++) {
     float *rows = dst + p * GUST_PANEL_ROWS;
-    const uint8_t *panel = panels + p * bytes;
+    const uint8_t *panel = panels + p * bytes, *codes = row_codes + p * GUST_PANEL_ROWS;
     size_t t = 0;
     for (; t + 4 <= tokens; t += 4)
-      q4_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 4);
-    for (; t < tokens; t++) q4_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 1);
+      q4_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 4);
+    for (; t < tokens; t++) q4_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 1);
   }
 }
 
@@ -178,16 +182,17 @@ static GUST_INLINE void q8_block(__m256i sums[][2], const uint8_t *lines, const 
 }
 
 static GUST_INLINE void q8_panels(float *dst, size_t dst_stride, const uint8_t *panel,
-                                  size_t panel_bytes, const gust_activations *x, size_t token,
+                                  const uint8_t *row_codes, const gust_activations *x, size_t token,
                                   int panels, int tokens) {
   size_t k_padded = x->k_padded, blocks = k_padded / GUST_BLOCK_K;
   const int8_t *codes = x->codes + token * k_padded;
   const float *scales = x->scales + token * blocks;
+  size_t panel_bytes = gust_q8_panel_bytes(k_padded);
   __m256 acc[4][2];
   for (int i = 0; i < panels * tokens; i++) acc[i][0] = acc[i][1] = _mm256_setzero_ps();
   for (size_t b = 0; b < blocks; b++) {
     size_t in_tile = b % GUST_TILE_BLOCKS;
-    size_t tile_offset = GUST_PANEL_HEAD + b / GUST_TILE_BLOCKS * GUST_Q8_TILE_BYTES;
+    size_t tile_offset = b / GUST_TILE_BLOCKS * GUST_Q8_TILE_BYTES;
     for (int p = 0; p < panels; p++) {
       const uint8_t *tile = panel + (size_t)p * panel_bytes + tile_offset;
       const uint8_t *lines = tile + GUST_LINE + in_tile * 8 * GUST_LINE;
@@ -202,23 +207,24 @@ static GUST_INLINE void q8_panels(float *dst, size_t dst_stride, const uint8_t *
   }
   for (int p = 0; p < panels; p++)
     store_rows(dst + (size_t)p * GUST_PANEL_ROWS, dst_stride, acc + p * tokens,
-               panel + (size_t)p * panel_bytes, tokens);
+               row_codes + (size_t)p * GUST_PANEL_ROWS, tokens);
 }
 
-static void matmul_q8_avx2(float *dst, size_t dst_stride, const uint8_t *panels, size_t panel_count,
-                           const gust_activations *x, size_t tokens) {
+static void matmul_q8_avx2(float *dst, size_t dst_stride, const uint8_t *panels,
+                           const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
+                           size_t tokens) {
   size_t bytes = gust_q8_panel_bytes(x->k_padded), p = 0;
   if (tokens == 1)
     for (; p + DECODE_PANELS <= panel_count; p += DECODE_PANELS)
-      q8_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes, bytes, x, 0,
-                DECODE_PANELS, 1);
+      q8_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes,
+                row_codes + p * GUST_PANEL_ROWS, x, 0, DECODE_PANELS, 1);
   for (; p < panel_count; p++) {
     float *rows = dst + p * GUST_PANEL_ROWS;
-    const uint8_t *panel = panels + p * bytes;
+    const uint8_t *panel = panels + p * bytes, *codes = row_codes + p * GUST_PANEL_ROWS;
     size_t t = 0;
     for (; t + 4 <= tokens; t += 4)
-      q8_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 4);
-    for (; t < tokens; t++) q8_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 1);
+      q8_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 4);
+    for (; t < tokens; t++) q8_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 1);
   }
 }
 

@@ -35,6 +35,20 @@ static inline __m512 accumulate(__m512 acc, __m512i sum, __m512 scale, float act
                          acc);
 }
 
+/* Writes panels times tokens accumulators, times the row scales. */
+static GUST_INLINE void store_rows(float *dst, size_t dst_stride, const __m512 *acc,
+                                   const uint8_t *row_codes, int panels, int tokens) {
+  for (int p = 0; p < panels; p++) {
+    __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)(row_codes + 16 * p));
+    __m512i bits = _mm512_slli_epi32(_mm512_cvtepu8_epi32(codes), GUST_ROW_SCALE_SHIFT);
+    __m512 scale =
+        _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32((int)GUST_ROW_SCALE_BIAS)));
+    for (int t = 0; t < tokens; t++)
+      _mm512_storeu_ps(dst + (size_t)t * dst_stride + 16 * p,
+                       _mm512_mul_ps(acc[p * tokens + t], scale));
+  }
+}
+
 /* --- q4 ------------------------------------------------------------------------ */
 
 static inline __m512i biased_levels(void) {
@@ -71,17 +85,18 @@ static GUST_INLINE void q4_block(__m512i *sums, const uint8_t *lines, __mmask16 
 }
 
 static GUST_INLINE void q4_panels(float *dst, size_t dst_stride, const uint8_t *panel,
-                                  size_t panel_bytes, const gust_activations *x, size_t token,
+                                  const uint8_t *row_codes, const gust_activations *x, size_t token,
                                   int panels, int tokens) {
   size_t k_padded = x->k_padded, blocks = k_padded / GUST_BLOCK_K;
   const int8_t *codes = x->codes + token * k_padded;
   const float *scales = x->scales + token * blocks;
   const int32_t *act_sums = x->sums + token * blocks;
+  size_t panel_bytes = gust_q4_panel_bytes(k_padded);
   __m512 acc[MOST_SUMS];
   for (int i = 0; i < panels * tokens; i++) acc[i] = _mm512_setzero_ps();
   for (size_t b = 0; b < blocks; b++) {
     size_t in_tile = b % GUST_TILE_BLOCKS;
-    size_t tile_offset = GUST_PANEL_HEAD + b / GUST_TILE_BLOCKS * GUST_Q4_TILE_BYTES;
+    size_t tile_offset = b / GUST_TILE_BLOCKS * GUST_Q4_TILE_BYTES;
     for (int p = 0; p < panels; p++) {
       const uint8_t *tile = panel + (size_t)p * panel_bytes + tile_offset;
       const uint8_t *lines = tile + GUST_LINE + in_tile * 4 * GUST_LINE;
@@ -100,28 +115,26 @@ static GUST_INLINE void q4_panels(float *dst, size_t dst_stride, const uint8_t *
             accumulate(acc[p * tokens + t], sums[t], scale, scales[(size_t)t * blocks + b]);
     }
   }
-  for (int p = 0; p < panels; p++)
-    for (int t = 0; t < tokens; t++)
-      _mm512_storeu_ps(
-          dst + (size_t)t * dst_stride + (size_t)p * GUST_PANEL_ROWS,
-          _mm512_mul_ps(acc[p * tokens + t], _mm512_load_ps(panel + (size_t)p * panel_bytes)));
+  store_rows(dst, dst_stride, acc, row_codes, panels, tokens);
 }
 
 static void matmul_q4_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
-                             size_t panel_count, const gust_activations *x, size_t tokens) {
+                             const uint8_t *row_codes, size_t panel_count,
+                             const gust_activations *x, size_t tokens) {
   size_t bytes = gust_q4_panel_bytes(x->k_padded), p = 0;
   if (tokens == 1)
     for (; p + 4 <= panel_count; p += 4)
-      q4_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes, bytes, x, 0, 4, 1);
+      q4_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes,
+                row_codes + p * GUST_PANEL_ROWS, x, 0, 4, 1);
   for (; p < panel_count; p++) {
     float *rows = dst + p * GUST_PANEL_ROWS;
-    const uint8_t *panel = panels + p * bytes;
+    const uint8_t *panel = panels + p * bytes, *codes = row_codes + p * GUST_PANEL_ROWS;
     size_t t = 0;
     for (; t + 8 <= tokens; t += 8)
-      q4_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 8);
+      q4_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 8);
     for (; t + 4 <= tokens; t += 4)
-      q4_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 4);
-    for (; t < tokens; t++) q4_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 1);
+      q4_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 4);
+    for (; t < tokens; t++) q4_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 1);
   }
 }
 
@@ -144,17 +157,18 @@ static GUST_INLINE void q8_block(__m512i *sums, const uint8_t *lines, const int8
 }
 
 static GUST_INLINE void q8_panels(float *dst, size_t dst_stride, const uint8_t *panel,
-                                  size_t panel_bytes, const gust_activations *x, size_t token,
+                                  const uint8_t *row_codes, const gust_activations *x, size_t token,
                                   int panels, int tokens) {
   size_t k_padded = x->k_padded, blocks = k_padded / GUST_BLOCK_K;
   const int8_t *codes = x->codes + token * k_padded;
   const float *scales = x->scales + token * blocks;
   const int32_t *act_sums = x->sums + token * blocks;
+  size_t panel_bytes = gust_q8_panel_bytes(k_padded);
   __m512 acc[MOST_SUMS];
   for (int i = 0; i < panels * tokens; i++) acc[i] = _mm512_setzero_ps();
   for (size_t b = 0; b < blocks; b++) {
     size_t in_tile = b % GUST_TILE_BLOCKS;
-    size_t tile_offset = GUST_PANEL_HEAD + b / GUST_TILE_BLOCKS * GUST_Q8_TILE_BYTES;
+    size_t tile_offset = b / GUST_TILE_BLOCKS * GUST_Q8_TILE_BYTES;
     for (int p = 0; p < panels; p++) {
       const uint8_t *tile = panel + (size_t)p * panel_bytes + tile_offset;
       const uint8_t *lines = tile + GUST_LINE + in_tile * 8 * GUST_LINE;
@@ -171,28 +185,26 @@ static GUST_INLINE void q8_panels(float *dst, size_t dst_stride, const uint8_t *
             accumulate(acc[p * tokens + t], sums[t], scale, scales[(size_t)t * blocks + b]);
     }
   }
-  for (int p = 0; p < panels; p++)
-    for (int t = 0; t < tokens; t++)
-      _mm512_storeu_ps(
-          dst + (size_t)t * dst_stride + (size_t)p * GUST_PANEL_ROWS,
-          _mm512_mul_ps(acc[p * tokens + t], _mm512_load_ps(panel + (size_t)p * panel_bytes)));
+  store_rows(dst, dst_stride, acc, row_codes, panels, tokens);
 }
 
 static void matmul_q8_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
-                             size_t panel_count, const gust_activations *x, size_t tokens) {
+                             const uint8_t *row_codes, size_t panel_count,
+                             const gust_activations *x, size_t tokens) {
   size_t bytes = gust_q8_panel_bytes(x->k_padded), p = 0;
   if (tokens == 1)
     for (; p + 4 <= panel_count; p += 4)
-      q8_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes, bytes, x, 0, 4, 1);
+      q8_panels(dst + p * GUST_PANEL_ROWS, dst_stride, panels + p * bytes,
+                row_codes + p * GUST_PANEL_ROWS, x, 0, 4, 1);
   for (; p < panel_count; p++) {
     float *rows = dst + p * GUST_PANEL_ROWS;
-    const uint8_t *panel = panels + p * bytes;
+    const uint8_t *panel = panels + p * bytes, *codes = row_codes + p * GUST_PANEL_ROWS;
     size_t t = 0;
     for (; t + 8 <= tokens; t += 8)
-      q8_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 8);
+      q8_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 8);
     for (; t + 4 <= tokens; t += 4)
-      q8_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 4);
-    for (; t < tokens; t++) q8_panels(rows + t * dst_stride, dst_stride, panel, bytes, x, t, 1, 1);
+      q8_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 4);
+    for (; t < tokens; t++) q8_panels(rows + t * dst_stride, dst_stride, panel, codes, x, t, 1, 1);
   }
 }
 
