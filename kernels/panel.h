@@ -18,10 +18,10 @@
  *   bf16, f32 panel: for each column in order its 16 rows: value[16 k + r]
  *
  * After the panels of a quantized matrix come its row codes, one byte for each
- * padded row, filled up with zeros to a whole line: the row scale as a float of
- * 5 exponent and 3 fraction bits (gust_row_scale). A byte is enough: the row
- * scale only places the grid on which the block scales are then fitted, and
- * narrow matrices would pay for more.
+ * padded row, filled up with zeros to a whole line: the exponent of the row
+ * scale, a power of two (gust_row_scale). That is enough: the row scale only
+ * places the grid on which the block scales are then fitted, and narrow matrices
+ * would pay for more.
  */
 #ifndef GUST_PANEL_H
 #define GUST_PANEL_H
@@ -61,10 +61,10 @@ static inline size_t gust_row_code_bytes(size_t panels) {
   return gust_round_up(panels * GUST_PANEL_ROWS, GUST_LINE);
 }
 
-/* (1 + fraction / 8) 2^(exponent - 33): from 2^-33 to 1.875 / 4. As bits of a
- * float: the code moved to the top of the fraction, plus this. */
-#define GUST_ROW_SCALE_SHIFT 20
-#define GUST_ROW_SCALE_BIAS ((127u - 33u) << 23)
+/* 2^(code - 127); 0 for code 0. As bits of a float: the code in the place of the
+ * exponent. */
+#define GUST_ROW_SCALE_SHIFT 23
+#define GUST_ROW_SCALE_BIAS 0u
 static inline float gust_row_scale(uint8_t code) {
   uint32_t bits = ((uint32_t)code << GUST_ROW_SCALE_SHIFT) + GUST_ROW_SCALE_BIAS;
   float scale;

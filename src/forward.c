@@ -70,6 +70,9 @@ static void embed_tokens(void *arg, size_t begin, size_t end, unsigned worker) {
       case GUST_TYPE_BF16: gust_panel_row_bf16(row, m->panels, id, m->k_padded); break;
       case GUST_TYPE_F32: gust_panel_row_f32(row, m->panels, id, m->k_padded); break;
     }
+    /* A padded column may share a q4 block whose codebook lacks 0. */
+    size_t hidden = c->model->header.config.hidden_size;
+    memset(row + hidden, 0, (c->hidden_stride - hidden) * sizeof *row);
     size_t half = c->model->header.config.head_dim / 2;
     gust_rope_table(c->cos + t * half, c->sin + t * half, c->frequencies, half,
                     (uint32_t)(s->position + t));

@@ -15,6 +15,8 @@
 /* What auto leaves free besides the copy: caches, scratch, other programs. */
 #define AUTO_HEADROOM ((uint64_t)1 << 30)
 
+#define EMBEDDING "model.embed_tokens.weight"
+
 /* --- typed views ------------------------------------------------------------- */
 
 static const gust_tensor *find_tensor(const gust_header *header, const char *name) {
@@ -101,7 +103,7 @@ static gust_status get_layer(gust_model *model, const char *path, uint32_t index
 
 static gust_status get_all_tensors(gust_model *model, const char *path, gust_error *err) {
   const gust_config *c = &model->header.config;
-  gust_status status = get_matrix(model, path, "model.embed_tokens.weight", c->vocab_size,
+  gust_status status = get_matrix(model, path, EMBEDDING, c->vocab_size,
                                   c->hidden_size, &model->embedding, err);
   if (status) return status;
   model->head = model->embedding;
@@ -214,7 +216,7 @@ static void fill_info(gust_model *model) {
   }
   /* Of the embedding one row is read, unless it is the head as well. */
   if (!c->tied_head)
-    info->weight_bytes_per_token -= model->embedding.panel_bytes * model->embedding.panel_count;
+    info->weight_bytes_per_token -= find_tensor(header, EMBEDDING)->bytes;
   info->architecture = c->arch == GUST_ARCH_MISTRAL ? "mistral" : "llama";
   info->vocab_size = c->vocab_size;
   info->hidden_size = c->hidden_size;
