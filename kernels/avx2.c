@@ -98,9 +98,8 @@ static GUST_INLINE void store_rows(float *dst, size_t dst_stride, __m256 acc[][2
                                    const uint8_t *row_codes, int tokens) {
   for (int half = 0; half < 2; half++) {
     __m128i codes = _mm_loadl_epi64((const __m128i *)(const void *)(row_codes + 8 * half));
-    __m256i bits = _mm256_slli_epi32(_mm256_cvtepu8_epi32(codes), GUST_ROW_SCALE_SHIFT);
     __m256 scale =
-        _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_set1_epi32((int)GUST_ROW_SCALE_BIAS)));
+        _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(codes), GUST_ROW_SCALE_SHIFT));
     for (int t = 0; t < tokens; t++)
       _mm256_storeu_ps(dst + (size_t)t * dst_stride + 8 * half, _mm256_mul_ps(acc[t][half], scale));
   }

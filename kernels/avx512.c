@@ -40,9 +40,8 @@ static GUST_INLINE void store_rows(float *dst, size_t dst_stride, const __m512 *
                                    const uint8_t *row_codes, int panels, int tokens) {
   for (int p = 0; p < panels; p++) {
     __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)(row_codes + 16 * p));
-    __m512i bits = _mm512_slli_epi32(_mm512_cvtepu8_epi32(codes), GUST_ROW_SCALE_SHIFT);
     __m512 scale =
-        _mm512_castsi512_ps(_mm512_add_epi32(bits, _mm512_set1_epi32((int)GUST_ROW_SCALE_BIAS)));
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu8_epi32(codes), GUST_ROW_SCALE_SHIFT));
     for (int t = 0; t < tokens; t++)
       _mm512_storeu_ps(dst + (size_t)t * dst_stride + 16 * p,
                        _mm512_mul_ps(acc[p * tokens + t], scale));

@@ -40,7 +40,8 @@
 
 /* Non-linear 4-bit code, dense around zero where weights are. 7-bit values, so
  * that level + 64 times two activations cannot saturate 16 bits. */
-#define GUST_Q4_LEVELS {-64, -52, -42, -33, -25, -18, -11, -5, 0, 6, 12, 19, 26, 34, 45, 57}
+#define GUST_Q4_LEVELS \
+  { -64, -52, -42, -33, -25, -18, -11, -5, 0, 6, 12, 19, 26, 34, 45, 57 }
 #define GUST_Q4_LEVEL_BIAS 64
 
 static inline size_t gust_round_up(size_t n, size_t multiple) {
@@ -53,20 +54,22 @@ static inline size_t gust_q4_panel_bytes(size_t k_padded) {
 static inline size_t gust_q8_panel_bytes(size_t k_padded) {
   return k_padded / GUST_TILE_K * GUST_Q8_TILE_BYTES;
 }
-static inline size_t gust_bf16_panel_bytes(size_t k_padded) { return GUST_PANEL_ROWS * k_padded * 2; }
-static inline size_t gust_f32_panel_bytes(size_t k_padded) { return GUST_PANEL_ROWS * k_padded * 4; }
+static inline size_t gust_bf16_panel_bytes(size_t k_padded) {
+  return GUST_PANEL_ROWS * k_padded * 2;
+}
+static inline size_t gust_f32_panel_bytes(size_t k_padded) {
+  return GUST_PANEL_ROWS * k_padded * 4;
+}
 
 /* Bytes of the row codes of a matrix of `panels` panels. */
 static inline size_t gust_row_code_bytes(size_t panels) {
   return gust_round_up(panels * GUST_PANEL_ROWS, GUST_LINE);
 }
 
-/* 2^(code - 127); 0 for code 0. As bits of a float: the code in the place of the
- * exponent. */
+/* 2^(code - 127); 0 for code 0. A float with the code for an exponent. */
 #define GUST_ROW_SCALE_SHIFT 23
-#define GUST_ROW_SCALE_BIAS 0u
 static inline float gust_row_scale(uint8_t code) {
-  uint32_t bits = ((uint32_t)code << GUST_ROW_SCALE_SHIFT) + GUST_ROW_SCALE_BIAS;
+  uint32_t bits = (uint32_t)code << GUST_ROW_SCALE_SHIFT;
   float scale;
   memcpy(&scale, &bits, sizeof scale);
   return scale;

@@ -57,14 +57,12 @@ void gust_f32_unpack(const uint8_t *panel, size_t k_padded, float *rows) {
       memcpy(rows + r * k_padded + k, panel + (GUST_PANEL_ROWS * k + r) * 4, 4);
 }
 
-/* A float without its fraction is the largest power of two below it. */
+/* The exponent of the float, one more where there is a fraction. */
 uint8_t gust_row_code_for(float scale) {
   uint32_t bits;
   memcpy(&bits, &scale, sizeof bits);
-  uint32_t code = (bits - GUST_ROW_SCALE_BIAS) >> GUST_ROW_SCALE_SHIFT;
-  if (bits <= GUST_ROW_SCALE_BIAS) return 0;
-  if (code > 254) return 254;
-  return (uint8_t)(gust_row_scale((uint8_t)code) < scale ? code + 1 : code);
+  uint32_t code = (bits + (1u << GUST_ROW_SCALE_SHIFT) - 1) >> GUST_ROW_SCALE_SHIFT;
+  return (uint8_t)(code < 254 ? code : 254);
 }
 
 double gust_panel_pack(gust_type type, const float *rows, size_t k_padded, uint8_t *panel,
