@@ -184,8 +184,10 @@ static void renamed_and_removed(void) {
   errno = 0;
   CHECK(!os_remove(to));
   CHECK_EQ_INT(errno, ENOENT);
-  CHECK(os_is_directory(check_temp()));
-  CHECK(!os_is_directory(to));
+  CHECK(!os_may_replace(check_temp()));
+  CHECK(!os_may_replace("/dev/null"));
+  CHECK(os_may_replace(check_data("heldout.txt")));
+  CHECK(os_may_replace(check_temp_file("not there yet")));
 
   /* A bare name lies in the working folder, whose path has no slash. */
   char folder[4096];
