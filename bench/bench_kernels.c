@@ -8,11 +8,15 @@
 
 #include "kernels.h"
 #include "os.h"
+#include "pool.h"
+#include "probes.h"
 
 /* One thread; weights larger than any cache for the matrix-vector products, so
  * that their limit is the memory's; everything else stays in cache. */
 #define DEPTH 4096u
 #define WEIGHT_BYTES ((size_t)256 << 20)
+#define ARENA_BYTES ((size_t)4 << 20)
+#define PROBE_BYTES ((size_t)512 << 20)
 #define PREFILL_PANELS 32u
 #define TOKENS 64u
 #define HEAD_DIM 128u
@@ -32,16 +36,18 @@ typedef struct bench_case {
   double multiply_adds;
 } bench_case;
 
-/* Panels that fill the weights. */
+/* Panels that fill the weights. The row codes are any bytes: the weights' first. */
 static size_t whole(size_t panel_bytes) {
   return WEIGHT_BYTES / panel_bytes;
 }
 
 static void run_q4(const gust_kernels *k) {
-  k->matmul_q4(data.dst, 0, data.weights, whole(gust_q4_panel_bytes(DEPTH)), &data.x, 1);
+  k->matmul_q4(data.dst, 0, data.weights, data.weights, whole(gust_q4_panel_bytes(DEPTH)), &data.x,
+               1);
 }
 static void run_q8(const gust_kernels *k) {
-  k->matmul_q8(data.dst, 0, data.weights, whole(gust_q8_panel_bytes(DEPTH)), &data.x, 1);
+  k->matmul_q8(data.dst, 0, data.weights, data.weights, whole(gust_q8_panel_bytes(DEPTH)), &data.x,
+               1);
 }
 static void run_bf16(const gust_kernels *k) {
   k->matmul_bf16(data.dst, 0, data.weights, whole(gust_bf16_panel_bytes(DEPTH)), data.floats, DEPTH,
@@ -52,10 +58,12 @@ static void run_f32(const gust_kernels *k) {
                 1);
 }
 static void run_q4_prefill(const gust_kernels *k) {
-  k->matmul_q4(data.dst, PREFILL_PANELS * 16, data.weights, PREFILL_PANELS, &data.x, TOKENS);
+  k->matmul_q4(data.dst, PREFILL_PANELS * 16, data.weights, data.weights, PREFILL_PANELS, &data.x,
+               TOKENS);
 }
 static void run_q8_prefill(const gust_kernels *k) {
-  k->matmul_q8(data.dst, PREFILL_PANELS * 16, data.weights, PREFILL_PANELS, &data.x, TOKENS);
+  k->matmul_q8(data.dst, PREFILL_PANELS * 16, data.weights, data.weights, PREFILL_PANELS, &data.x,
+               TOKENS);
 }
 static void run_quantize(const gust_kernels *k) {
   k->quantize(&data.x, 0, data.floats);
@@ -90,7 +98,24 @@ static void run_attend_q8(const gust_kernels *k) {
   attend(k, GUST_KV_TILE_Q8);
 }
 
-static const double macs = 2.0 * 4 * GUST_CHUNK * HEAD_DIM;
+static void store(const gust_kernels *k, int type) {
+  k->kv_store[type](data.key_tile, data.value_tile, 17, data.floats, data.more, HEAD_DIM);
+}
+static void run_store_f16(const gust_kernels *k) {
+  store(k, GUST_KV_TILE_F16);
+}
+static void run_store_f32(const gust_kernels *k) {
+  store(k, GUST_KV_TILE_F32);
+}
+static void run_store_q8(const gust_kernels *k) {
+  store(k, GUST_KV_TILE_Q8);
+}
+static void run_merge(const gust_kernels *k) {
+  k->attend_merge(data.dst, data.floats, HEAD_DIM);
+}
+static void run_finish(const gust_kernels *k) {
+  k->attend_finish(data.dst, data.more, HEAD_DIM);
+}
 
 /* Seconds of one run: the median of some repetitions of at least 20 ms. */
 static int by_size(const void *a, const void *b) {
@@ -114,98 +139,107 @@ static double time_case(const bench_case *one, const gust_kernels *kernels, doub
   return seconds[REPETITIONS / 2];
 }
 
-/* Reads the weights eight bytes at a time: what one thread can get. */
-static double probe_bandwidth(size_t bytes) {
-  double best = 0;
-  volatile uint64_t sink = 0; /* keeps the reads */
-  for (int r = 0; r < 5; r++) {
-    uint64_t start = os_now_ns(), sum[8] = {0};
-    for (size_t i = 0; i < bytes; i += 64)
-      for (size_t j = 0; j < 8; j++)
-        sum[j] += *(const uint64_t *)(const void *)(data.weights + i + 8 * j);
-    sink += sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
-    double rate = (double)bytes / (double)(os_now_ns() - start);
-    (void)sink;
-    if (rate > best) best = rate;
-  }
-  return best;
-}
-
 /* splitmix64 */
-static uint64_t draw(void) {
-  static uint64_t state = 1;
-  uint64_t z = (state += 0x9e3779b97f4a7c15u);
+static uint64_t draw(uint64_t *state) {
+  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
   return z ^ (z >> 31);
 }
 
-int main(int argc, char **argv) {
-  const char *only = argc > 1 ? argv[1] : NULL;
-  size_t weight_bytes = WEIGHT_BYTES;
-  data.weights = os_reserve(weight_bytes);
-  if (!data.weights || !os_commit(data.weights, 0, weight_bytes)) {
-    fprintf(stderr, "bench_kernels: out of memory: needs %zu bytes\n", weight_bytes);
-    return 1;
-  }
-  for (size_t i = 0; i < weight_bytes; i += 8) {
-    uint64_t r = draw() & 0x3f7f3f7f3f7f3f7fu; /* tame as floats too */
+static void *take(uint8_t **next, size_t bytes) {
+  uint8_t *start = *next;
+  *next += gust_round_up(bytes, 64);
+  return start;
+}
+
+/* All of one reservation, whose first part are the weights. */
+static bool make_data(void) {
+  size_t bytes = WEIGHT_BYTES + ARENA_BYTES;
+  uint64_t state = 1;
+  data.weights = os_reserve(bytes);
+  if (!data.weights || !os_commit(data.weights, 0, bytes)) return false;
+  for (size_t i = 0; i < WEIGHT_BYTES; i += 8) {
+    uint64_t r = draw(&state) & 0x3f7f3f7f3f7f3f7fu; /* tame as floats too */
     memcpy(data.weights + i, &r, 8);
   }
-  static uint8_t arena[24 << 20];
-  uint8_t *next = arena + (64 - (uintptr_t)arena % 64) % 64;
-#define TAKE(bytes) (next += gust_round_up(bytes, 64), next - gust_round_up(bytes, 64))
-  data.x = (gust_activations){(int8_t *)TAKE(TOKENS * DEPTH), NULL, NULL, DEPTH};
-  data.x.scales = (float *)(void *)TAKE(TOKENS * DEPTH / 8);
-  data.x.sums = (int32_t *)(void *)TAKE(TOKENS * DEPTH / 8);
-  data.dst = (float *)(void *)TAKE(whole(gust_q4_panel_bytes(DEPTH)) * 16 * 4);
-  data.floats = (float *)(void *)TAKE(DEPTH * 4);
-  data.more = (float *)(void *)TAKE(DEPTH * 4);
-  data.key_tile = TAKE(gust_key_tile_bytes(GUST_KV_TILE_F32, HEAD_DIM));
-  data.value_tile = TAKE(gust_value_tile_bytes(GUST_KV_TILE_F32, HEAD_DIM));
+  uint8_t *next = data.weights + WEIGHT_BYTES;
+  data.x.k_padded = DEPTH;
+  data.x.codes = take(&next, TOKENS * DEPTH);
+  data.x.scales = take(&next, TOKENS * DEPTH / 8);
+  data.x.sums = take(&next, TOKENS * DEPTH / 8);
+  data.dst = take(&next, whole(gust_q4_panel_bytes(DEPTH)) * 16 * 4);
+  data.floats = take(&next, DEPTH * 4);
+  data.more = take(&next, DEPTH * 4);
+  data.key_tile = take(&next, gust_key_tile_bytes(GUST_KV_TILE_F32, HEAD_DIM));
+  data.value_tile = take(&next, gust_value_tile_bytes(GUST_KV_TILE_F32, HEAD_DIM));
   for (size_t i = 0; i < DEPTH; i++) {
-    data.floats[i] = (float)(int)(draw() % 2001) * 0.001f - 1;
-    data.more[i] = (float)(int)(draw() % 2001) * 0.001f - 1;
+    data.floats[i] = (float)(int)(draw(&state) % 2001) * 0.001f - 1;
+    data.more[i] = (float)(int)(draw(&state) % 2001) * 0.001f - 1;
   }
-  const double product = (double)DEPTH * PREFILL_PANELS * 16 * TOKENS,
-               weights = (double)WEIGHT_BYTES;
-  const bench_case cases[] = {
-      {"matmul_q4 1 token", run_q4, weights, 0},
-      {"matmul_q8 1 token", run_q8, weights, 0},
-      {"matmul_bf16 1 token", run_bf16, weights, 0},
-      {"matmul_f32 1 token", run_f32, weights, 0},
-      {"matmul_q4 64 tokens", run_q4_prefill, 0, product},
-      {"matmul_q8 64 tokens", run_q8_prefill, 0, product},
-      {"quantize", run_quantize, DEPTH * 4, 0},
-      {"rmsnorm", run_rmsnorm, DEPTH * 12, 0},
-      {"rope", run_rope, DEPTH * 8, 0},
-      {"swiglu", run_swiglu, DEPTH * 12, 0},
-      {"add", run_add, DEPTH * 12, 0},
-      {"softmax", run_softmax, DEPTH * 8, 0},
-      {"attend_f16 4 heads", run_attend_f16, 0, macs},
-      {"attend_f32 4 heads", run_attend_f32, 0, macs},
-      {"attend_q8 4 heads", run_attend_q8, 0, macs},
-  };
-  double probe = probe_bandwidth(weight_bytes);
-  printf("one thread; read bandwidth probe %.1f GB/s\n", probe);
+  return next <= data.weights + bytes;
+}
+
+static const double weights = (double)WEIGHT_BYTES;
+static const double prefill_macs = (double)DEPTH * PREFILL_PANELS * 16 * TOKENS;
+static const double attend_macs = 2.0 * GUST_ATTEND_HEADS * GUST_CHUNK * HEAD_DIM;
+
+static const bench_case cases[] = {
+    {"matmul_q4 1 token", run_q4, weights, 0},
+    {"matmul_q8 1 token", run_q8, weights, 0},
+    {"matmul_bf16 1 token", run_bf16, weights, 0},
+    {"matmul_f32 1 token", run_f32, weights, 0},
+    {"matmul_q4 64 tokens", run_q4_prefill, 0, prefill_macs},
+    {"matmul_q8 64 tokens", run_q8_prefill, 0, prefill_macs},
+    {"quantize", run_quantize, DEPTH * 4, 0},
+    {"rmsnorm", run_rmsnorm, DEPTH * 12, 0},
+    {"rope", run_rope, DEPTH * 8, 0},
+    {"swiglu", run_swiglu, DEPTH * 12, 0},
+    {"add", run_add, DEPTH * 12, 0},
+    {"softmax", run_softmax, DEPTH * 8, 0},
+    {"kv_store_f16", run_store_f16, HEAD_DIM * 8, 0},
+    {"kv_store_f32", run_store_f32, HEAD_DIM * 8, 0},
+    {"kv_store_q8", run_store_q8, HEAD_DIM * 8, 0},
+    {"attend_f16 4 heads", run_attend_f16, 0, attend_macs},
+    {"attend_f32 4 heads", run_attend_f32, 0, attend_macs},
+    {"attend_q8 4 heads", run_attend_q8, 0, attend_macs},
+    {"attend_merge", run_merge, HEAD_DIM * 12, 0},
+    {"attend_finish", run_finish, HEAD_DIM * 8, 0},
+};
+
+/* One line per kernel; percent of the probe that limits it (small ones live in
+ * cache and pass the memory's). */
+static void bench_level(const char *level, gust_pool *pool, double bandwidth) {
   gust_kernels kernels;
-  const char *level;
-  for (size_t l = 0; (level = gust_kernels_level(l)) != NULL; l++) {
-    if (only && strcmp(only, level) != 0) continue;
-    gust_kernels_select(&kernels, level);
-    for (size_t i = 0; i < TOKENS; i++) kernels.quantize(&data.x, i, data.floats);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-      double spread, seconds = time_case(&cases[i], &kernels, &spread);
-      if (cases[i].bytes > 0)
-        printf("%-8s %-22s %8.2f GB/s   %5.1f %% of probe   spread %2.0f %%\n", level,
-               cases[i].name, cases[i].bytes / seconds * 1e-9,
-               cases[i].bytes / seconds * 1e-7 / probe, spread * 100);
-      else
-        printf("%-8s %-22s %8.2f G multiply-adds/s   spread %2.0f %%\n", level, cases[i].name,
-               cases[i].multiply_adds / seconds * 1e-9, spread * 100);
-      fflush(stdout);
-    }
+  gust_kernels_select(&kernels, level);
+  double peak = probe_multiply_adds(pool, level);
+  for (size_t i = 0; i < TOKENS; i++) kernels.quantize(&data.x, i, data.floats);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    double spread, seconds = time_case(&cases[i], &kernels, &spread);
+    bool bytes = cases[i].bytes > 0;
+    double rate = (bytes ? cases[i].bytes : cases[i].multiply_adds) / seconds;
+    double limit = bytes ? bandwidth : peak;
+    printf("%-8s %-20s %8.2f %-18s", level, cases[i].name, rate * 1e-9,
+           bytes ? "GB/s" : "G multiply-adds/s");
+    if (limit > 0) printf(" %6.1f %% of probe", 100 * rate / limit);
+    printf("   spread %.0f %%\n", spread * 100);
+    fflush(stdout);
   }
-  os_release(data.weights, weight_bytes);
+}
+
+int main(int argc, char **argv) {
+  const char *only = argc > 1 ? argv[1] : NULL, *level;
+  gust_pool *pool = gust_pool_create(1);
+  gust_error err = {.text = "out of memory"};
+  double bandwidth = 0;
+  if (!pool || !make_data() || probe_read_bandwidth(&bandwidth, pool, PROBE_BYTES, &err)) {
+    fprintf(stderr, "bench_kernels: %s\n", err.text);
+    return 1;
+  }
+  printf("one thread; read bandwidth probe %.1f GB/s\n", bandwidth * 1e-9);
+  for (size_t l = 0; (level = gust_kernels_level(l)) != NULL; l++)
+    if (!only || strcmp(only, level) == 0) bench_level(level, pool, bandwidth);
+  os_release(data.weights, WEIGHT_BYTES + ARENA_BYTES);
+  gust_pool_destroy(pool);
   return 0;
 }

@@ -28,10 +28,10 @@ typedef struct gust_activations {
 
 /* dst[t * dst_stride + 16 p + r] = sum over k of weight(16 p + r, k) * x(t, k)
  * for panels p in [0, panel_count) and tokens t in [0, tokens). `panels` points
- * to the first panel; the next follows directly. */
+ * to the first panel, `row_codes` to its 16 row codes; the next follow directly. */
 typedef void gust_matmul_quantized_fn(float *dst, size_t dst_stride, const uint8_t *panels,
-                                      size_t panel_count, const gust_activations *x,
-                                      size_t tokens);
+                                      const uint8_t *row_codes, size_t panel_count,
+                                      const gust_activations *x, size_t tokens);
 /* The same for bf16 and f32 weights; x is [tokens][k_padded] floats. */
 typedef void gust_matmul_dense_fn(float *dst, size_t dst_stride, const uint8_t *panels,
                                   size_t panel_count, const float *x, size_t k_padded,
@@ -134,9 +134,12 @@ void gust_rope_frequencies(float *frequencies, size_t head_dim, double theta);
 void gust_rope_table(float *cos, float *sin, const float *frequencies, size_t half,
                      uint32_t position);
 
-/* Row `row` of a packed matrix as k_padded floats (embedding look-up). */
-void gust_panel_row_q4(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
-void gust_panel_row_q8(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
+/* Row `row` of a packed matrix as k_padded floats (embedding look-up); panels
+ * and row_codes of the whole matrix. */
+void gust_panel_row_q4(float *dst, const uint8_t *panels, const uint8_t *row_codes, size_t row,
+                       size_t k_padded);
+void gust_panel_row_q8(float *dst, const uint8_t *panels, const uint8_t *row_codes, size_t row,
+                       size_t k_padded);
 void gust_panel_row_bf16(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
 void gust_panel_row_f32(float *dst, const uint8_t *panels, size_t row, size_t k_padded);
 

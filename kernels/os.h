@@ -1,8 +1,8 @@
 /* What differs between operating systems: memory, files, processors, time.
- * os_posix.c and os_win32.c implement it; nothing else in gust names a system.
+ * os_posix.c implements it; another system needs another such file.
  * It lives beside the kernels because it, the pool and they are the leaf that
  * src and quantize both stand on. Functions that fail return false or NULL and
- * leave errno set (GetLastError is translated). */
+ * leave errno set. */
 #ifndef GUST_OS_H
 #define GUST_OS_H
 
@@ -48,7 +48,9 @@ void os_close(os_file file);
 /* Renames over an existing target and syncs the folder. */
 bool os_rename(const char *from, const char *to);
 bool os_remove(const char *path);
-bool os_is_directory(const char *path);
+/* Whether `path` is a regular file or nothing: what a rename may replace. Not
+ * so a folder, a device or a pipe. */
+bool os_may_replace(const char *path);
 
 /* --- processors and time --- */
 

@@ -272,9 +272,9 @@ bool os_remove(const char *path) {
   return unlink(path) == 0;
 }
 
-bool os_is_directory(const char *path) {
+bool os_may_replace(const char *path) {
   struct stat st;
-  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+  return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
 /* --- what Linux tells about the machine and the container we are in --------- */

@@ -17,8 +17,8 @@ static int q4_code(const uint8_t *lines, size_t r, size_t i) {
  * times the block scale, times the activation's scale into the accumulator. */
 static float dot_q4(const uint8_t *panel, size_t r, const int8_t *codes, const float *scales,
                     size_t k_padded) {
-  const uint8_t *tile = panel + GUST_PANEL_HEAD;
-  float sum = 0, row_scale;
+  const uint8_t *tile = panel;
+  float sum = 0;
   for (size_t k = 0; k < k_padded; k += GUST_TILE_K, tile += GUST_Q4_TILE_BYTES) {
     for (size_t b = 0; b < GUST_TILE_BLOCKS; b++) {
       const uint8_t *lines = tile + GUST_LINE + b * 4 * GUST_LINE;
@@ -30,14 +30,13 @@ static float dot_q4(const uint8_t *panel, size_t r, const int8_t *codes, const f
       sum = fma_float(scaled, scales[k / 32 + b], sum);
     }
   }
-  memcpy(&row_scale, panel + 4 * r, 4);
-  return sum * row_scale;
+  return sum;
 }
 
 static float dot_q8(const uint8_t *panel, size_t r, const int8_t *codes, const float *scales,
                     size_t k_padded) {
-  const uint8_t *tile = panel + GUST_PANEL_HEAD;
-  float sum = 0, row_scale;
+  const uint8_t *tile = panel;
+  float sum = 0;
   for (size_t k = 0; k < k_padded; k += GUST_TILE_K, tile += GUST_Q8_TILE_BYTES) {
     for (size_t b = 0; b < GUST_TILE_BLOCKS; b++) {
       const uint8_t *lines = tile + GUST_LINE + b * 8 * GUST_LINE;
@@ -48,28 +47,31 @@ static float dot_q8(const uint8_t *panel, size_t r, const int8_t *codes, const f
       sum = fma_float(scaled, scales[k / 32 + b], sum);
     }
   }
-  memcpy(&row_scale, panel + 4 * r, 4);
-  return sum * row_scale;
+  return sum;
 }
 
-static void matmul_q4_c(float *dst, size_t dst_stride, const uint8_t *panels, size_t panel_count,
-                        const gust_activations *x, size_t tokens) {
+static void matmul_q4_c(float *dst, size_t dst_stride, const uint8_t *panels,
+                        const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
+                        size_t tokens) {
   size_t k = x->k_padded, bytes = gust_q4_panel_bytes(k);
   for (size_t p = 0; p < panel_count; p++)
     for (size_t t = 0; t < tokens; t++)
       for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
         dst[t * dst_stride + p * GUST_PANEL_ROWS + r] =
-            dot_q4(panels + p * bytes, r, x->codes + t * k, x->scales + t * (k / 32), k);
+            dot_q4(panels + p * bytes, r, x->codes + t * k, x->scales + t * (k / 32), k) *
+            gust_row_scale(row_codes[p * GUST_PANEL_ROWS + r]);
 }
 
-static void matmul_q8_c(float *dst, size_t dst_stride, const uint8_t *panels, size_t panel_count,
-                        const gust_activations *x, size_t tokens) {
+static void matmul_q8_c(float *dst, size_t dst_stride, const uint8_t *panels,
+                        const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
+                        size_t tokens) {
   size_t k = x->k_padded, bytes = gust_q8_panel_bytes(k);
   for (size_t p = 0; p < panel_count; p++)
     for (size_t t = 0; t < tokens; t++)
       for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
         dst[t * dst_stride + p * GUST_PANEL_ROWS + r] =
-            dot_q8(panels + p * bytes, r, x->codes + t * k, x->scales + t * (k / 32), k);
+            dot_q8(panels + p * bytes, r, x->codes + t * k, x->scales + t * (k / 32), k) *
+            gust_row_scale(row_codes[p * GUST_PANEL_ROWS + r]);
 }
 
 void gust_kernels_fill_c(gust_kernels *kernels) {
@@ -98,13 +100,13 @@ size_t gust_value_tile_bytes(int kv_type, size_t head_dim) {
   }
 }
 
-void gust_panel_row_q4(float *dst, const uint8_t *panels, size_t row, size_t k_padded) {
+void gust_panel_row_q4(float *dst, const uint8_t *panels, const uint8_t *row_codes, size_t row,
+                       size_t k_padded) {
   const uint8_t *panel = panels + row / 16 * gust_q4_panel_bytes(k_padded);
   size_t r = row % 16;
-  float row_scale;
-  memcpy(&row_scale, panel + 4 * r, 4);
+  float row_scale = gust_row_scale(row_codes[row]);
   for (size_t k = 0; k < k_padded; k++) {
-    const uint8_t *tile = panel + GUST_PANEL_HEAD + k / GUST_TILE_K * GUST_Q4_TILE_BYTES;
+    const uint8_t *tile = panel + k / GUST_TILE_K * GUST_Q4_TILE_BYTES;
     size_t b = k % GUST_TILE_K / GUST_BLOCK_K;
     int scale_byte = (int8_t)tile[16 * b + r];
     int code = q4_code(tile + GUST_LINE + b * 4 * GUST_LINE, r, k % GUST_BLOCK_K);
@@ -113,13 +115,13 @@ void gust_panel_row_q4(float *dst, const uint8_t *panels, size_t row, size_t k_p
   }
 }
 
-void gust_panel_row_q8(float *dst, const uint8_t *panels, size_t row, size_t k_padded) {
+void gust_panel_row_q8(float *dst, const uint8_t *panels, const uint8_t *row_codes, size_t row,
+                       size_t k_padded) {
   const uint8_t *panel = panels + row / 16 * gust_q8_panel_bytes(k_padded);
   size_t r = row % 16;
-  float row_scale;
-  memcpy(&row_scale, panel + 4 * r, 4);
+  float row_scale = gust_row_scale(row_codes[row]);
   for (size_t k = 0; k < k_padded; k++) {
-    const uint8_t *tile = panel + GUST_PANEL_HEAD + k / GUST_TILE_K * GUST_Q8_TILE_BYTES;
+    const uint8_t *tile = panel + k / GUST_TILE_K * GUST_Q8_TILE_BYTES;
     const uint8_t *line = tile + GUST_LINE + k % GUST_TILE_K / 4 * GUST_LINE;
     int scale = tile[16 * (k % GUST_TILE_K / GUST_BLOCK_K) + r];
     dst[k] = (float)((int8_t)line[4 * r + k % 4] * scale) * row_scale;

@@ -121,11 +121,6 @@ static gust_status print_json(const gust_convert_report *report, const char *tar
 
 static gust_status convert_folder(const convert_values *values, const char *folder, gust_type type,
                                   const char *target, gust_error *err) {
-  if (output_file_is_special(target))
-    return command_error(err, GUST_E_ARGUMENT,
-                         "%s: expected a regular file or a new name, found a folder, device or "
-                         "pipe; give another name with -o",
-                         target);
   progress_line progress;
   gust_convert_options options = {
       .type = type,

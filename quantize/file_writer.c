@@ -34,10 +34,10 @@ static gust_status fail_write(const file_writer *writer, const char *what, gust_
 
 gust_status file_writer_open(file_writer *writer, const char *target, gust_error *err) {
   *writer = (file_writer){NULL, NULL, NO_FILE};
-  if (!*target || os_is_directory(target))
+  if (!*target || !os_may_replace(target))
     return gust_fail(err, GUST_E_ARGUMENT,
-                     "%s: expected the name of a file to write, found %s; name a file", target,
-                     *target ? "a folder" : "an empty name");
+                     "%s: expected a regular file or a new name, found %s; give another name",
+                     target, *target ? "a folder, device or pipe" : "an empty one");
   size_t bytes = strlen(target) + 1;
   writer->target = malloc(bytes);
   writer->temporary = malloc(bytes + 21);

@@ -57,31 +57,31 @@ void gust_f32_unpack(const uint8_t *panel, size_t k_padded, float *rows) {
       memcpy(rows + r * k_padded + k, panel + (GUST_PANEL_ROWS * k + r) * 4, 4);
 }
 
-size_t gust_panel_bytes(gust_type type, size_t k_padded) {
-  switch (type) {
-    case GUST_TYPE_F32: return gust_f32_panel_bytes(k_padded);
-    case GUST_TYPE_BF16: return gust_bf16_panel_bytes(k_padded);
-    case GUST_TYPE_Q8: return gust_q8_panel_bytes(k_padded);
-    case GUST_TYPE_Q4: return gust_q4_panel_bytes(k_padded);
-  }
-  return 0;
+/* The exponent of the float, one more where there is a fraction. */
+uint8_t gust_row_code_for(float scale) {
+  uint32_t bits;
+  memcpy(&bits, &scale, sizeof bits);
+  uint32_t code = (bits + (1u << GUST_ROW_SCALE_SHIFT) - 1) >> GUST_ROW_SCALE_SHIFT;
+  return (uint8_t)(code < 254 ? code : 254);
 }
 
-double gust_panel_pack(gust_type type, const float *rows, size_t k_padded, uint8_t *panel) {
+double gust_panel_pack(gust_type type, const float *rows, size_t k_padded, uint8_t *panel,
+                       uint8_t *row_codes) {
   switch (type) {
     case GUST_TYPE_F32: return gust_f32_pack(rows, k_padded, panel);
     case GUST_TYPE_BF16: return gust_bf16_pack(rows, k_padded, panel);
-    case GUST_TYPE_Q8: return gust_q8_pack(rows, k_padded, panel);
-    case GUST_TYPE_Q4: return gust_q4_pack(rows, k_padded, panel);
+    case GUST_TYPE_Q8: return gust_q8_pack(rows, k_padded, panel, row_codes);
+    case GUST_TYPE_Q4: return gust_q4_pack(rows, k_padded, panel, row_codes);
   }
   return 0;
 }
 
-void gust_panel_unpack(gust_type type, const uint8_t *panel, size_t k_padded, float *rows) {
+void gust_panel_unpack(gust_type type, const uint8_t *panel, const uint8_t *row_codes,
+                       size_t k_padded, float *rows) {
   switch (type) {
     case GUST_TYPE_F32: gust_f32_unpack(panel, k_padded, rows); break;
     case GUST_TYPE_BF16: gust_bf16_unpack(panel, k_padded, rows); break;
-    case GUST_TYPE_Q8: gust_q8_unpack(panel, k_padded, rows); break;
-    case GUST_TYPE_Q4: gust_q4_unpack(panel, k_padded, rows); break;
+    case GUST_TYPE_Q8: gust_q8_unpack(panel, row_codes, k_padded, rows); break;
+    case GUST_TYPE_Q4: gust_q4_unpack(panel, row_codes, k_padded, rows); break;
   }
 }

@@ -1,20 +1,18 @@
 /* q4: 4-bit codes of a fixed non-linear codebook in blocks of 32 that share a
- * signed 7-bit scale and a bit that shifts the codebook by two, times one float
- * per row.
+ * signed 7-bit scale and a bit that shifts the codebook by two, times one power
+ * of two per row.
  *
  * Rounding each weight to the nearest level of the scale that just covers the
  * block's largest weight has, on bell-shaped weights, a quarter more squared
  * error. So for every block both signs of the scale (the codebook is lopsided),
- * both shifts and some scales around the covering one are tried. Each trial assigns the
- * nearest levels, then takes the scale that fits those best by least squares,
- * rounded to the row's grid of 7-bit scales; the trial with the least error
- * stays. Then the row's own scale is fitted to all its blocks, and every block
- * is settled once more on the new grid.
+ * both shifts and some scales around the covering one are tried. Each trial
+ * assigns the nearest levels, then takes the scale that fits those best by least
+ * squares, rounded to the row's grid of 7-bit scales; the trial with the least
+ * error stays.
  *
  * All weights of a block count alike. Counting large ones more (by the square
  * root of mean x^2 + x^2, or by all of it) was tried on the demo checkpoint: the
  * divergence from float32 stayed within half a percent or grew. */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -26,9 +24,9 @@
 #define MIN_SCALE (-64)
 #define MAX_SCALE 63
 #define CODE_ZERO 8
-/* The first guess at a row's grid: its largest weight lies at level 60 of the
- * largest scale. */
-#define FIRST_REACH (60.0f * MAX_SCALE)
+/* Where a row's largest weight may lie, in steps of its grid: at level 60 of
+ * the largest scale. */
+#define REACH (60.0f * MAX_SCALE)
 
 static const int8_t levels[16] = GUST_Q4_LEVELS;
 
@@ -46,8 +44,7 @@ typedef struct block_input {
 } block_input;
 
 typedef struct block_fit {
-  float error;  /* with the scale below */
-  float xl, ll; /* sum x level, sum level^2 */
+  float error; /* with the scale below */
   int scale, shift;
 } block_fit;
 
@@ -116,7 +113,7 @@ static void try_scale(const block_input *b, const level_table *table, float step
   int whole = clamp_scale(xl / (ll * step));
   float s = (float)whole * step;
   float error = b->energy - s * (2.0f * xl - s * ll);
-  if (error < best->error) *best = (block_fit){error, xl, ll, whole, shift};
+  if (error < best->error) *best = (block_fit){error, whole, shift};
 }
 
 /* Where the extreme weight is put, relative to the codebook's end on its side. */
@@ -124,7 +121,7 @@ static const float reach[] = {0.87f, 0.97f, 1.07f};
 #define REACHES (sizeof reach / sizeof *reach)
 
 static block_fit search_block(const block_input *b, const level_table *table, float step) {
-  block_fit best = {b->energy, 0, 0, 0, 0};
+  block_fit best = {b->energy, 0, 0};
   if (b->extreme == 0.0f) return best;
   for (int shift = 0; shift < 2; shift++) {
     for (int end = 0; end < 16; end += 15) {
@@ -132,18 +129,6 @@ static block_fit search_block(const block_input *b, const level_table *table, fl
       for (size_t i = 0; i < REACHES; i++)
         try_scale(b, table, step, b->extreme / (level * reach[i]), shift, &best);
     }
-  }
-  return best;
-}
-
-/* Settles a block on a slightly different grid. */
-static block_fit settle_block(const block_input *b, const level_table *table, float step,
-                              const block_fit *before) {
-  block_fit best = {b->energy, 0, 0, 0, 0};
-  for (int d = -1; d <= 1; d++) {
-    int scale = before->scale + d;
-    if (scale < MIN_SCALE || scale > MAX_SCALE || scale == 0) continue;
-    try_scale(b, table, step, (float)scale * step, before->shift, &best);
   }
   return best;
 }
@@ -163,9 +148,9 @@ static float extreme_of(const float *x) {
   return high[0] > -low[0] ? high[0] : low[0];
 }
 
-static void load_block(block_input *b, const float *x, float factor) {
+static void load_block(block_input *b, const float *x, int exponent) {
   float lane[LANES] = {0};
-  for (size_t i = 0; i < GUST_BLOCK_K; i++) b->x[i] = x[i] * factor;
+  for (size_t i = 0; i < GUST_BLOCK_K; i++) b->x[i] = ldexpf(x[i], -exponent);
   for (size_t i = 0; i < GUST_BLOCK_K; i += LANES)
     for (size_t j = 0; j < LANES; j++) lane[j] += b->x[i + j] * b->x[i + j];
   b->energy = sum_lanes(lane);
@@ -176,13 +161,13 @@ static void load_block(block_input *b, const float *x, float factor) {
 
 static uint8_t *scale_at(uint8_t *panel, size_t k, size_t r) {
   size_t tile = k / GUST_TILE_K, block = k % GUST_TILE_K / GUST_BLOCK_K;
-  return panel + GUST_PANEL_HEAD + tile * GUST_Q4_TILE_BYTES + GUST_PANEL_ROWS * block + r;
+  return panel + tile * GUST_Q4_TILE_BYTES + GUST_PANEL_ROWS * block + r;
 }
 
 /* Codes k .. k + 3 (low halves) and k + 4 .. k + 7 (high halves) of row r. */
 static uint8_t *codes_at(uint8_t *panel, size_t k, size_t r) {
   size_t tile = k / GUST_TILE_K, line = 1 + k % GUST_TILE_K / 8;
-  return panel + GUST_PANEL_HEAD + tile * GUST_Q4_TILE_BYTES + line * GUST_LINE + 4 * r;
+  return panel + tile * GUST_Q4_TILE_BYTES + line * GUST_LINE + 4 * r;
 }
 
 static uint8_t scale_byte(int scale, int shift) {
@@ -210,13 +195,11 @@ static void write_codes(const block_input *b, const level_table *table, float st
   }
 }
 
-static void unpack_eight(const uint8_t *panel, size_t k, size_t r, float *x) {
+static void unpack_eight(const uint8_t *panel, uint8_t row_code, size_t k, size_t r, float *x) {
   uint8_t *in = (uint8_t *)panel; /* only read; the helpers serve both ways */
-  float row_scale;
-  memcpy(&row_scale, panel + 4 * r, sizeof row_scale);
   uint8_t byte = *scale_at(in, k, r);
   const uint8_t *codes = codes_at(in, k, r);
-  float scale = row_scale * (float)scale_of(byte);
+  float scale = gust_row_scale(row_code) * (float)scale_of(byte);
   int lift = 2 * shift_of(byte);
   for (size_t j = 0; j < 4; j++) {
     x[j] = scale * (float)(levels[codes[j] & 15] + lift);
@@ -224,11 +207,12 @@ static void unpack_eight(const uint8_t *panel, size_t k, size_t r, float *x) {
   }
 }
 
-static double row_error(const float *row, size_t k_padded, const uint8_t *panel, size_t r) {
+static double row_error(const float *row, size_t k_padded, const uint8_t *panel, uint8_t row_code,
+                        size_t r) {
   double lane[8] = {0}, error = 0;
   for (size_t k = 0; k < k_padded; k += 8) {
     float stored[8];
-    unpack_eight(panel, k, r, stored);
+    unpack_eight(panel, row_code, k, r, stored);
     for (size_t j = 0; j < 8; j++) {
       double d = (double)row[k + j] - (double)stored[j];
       lane[j] += d * d;
@@ -236,22 +220,6 @@ static double row_error(const float *row, size_t k_padded, const uint8_t *panel,
   }
   for (size_t j = 0; j < 8; j++) error += lane[j];
   return error;
-}
-
-/* The row's step that fits what its blocks chose. */
-typedef struct step_fit {
-  double xl, ll;
-} step_fit;
-
-static void add_fit(step_fit *sum, const block_fit *fit) {
-  sum->xl += (double)fit->scale * fit->xl;
-  sum->ll += (double)fit->scale * fit->scale * fit->ll;
-}
-
-static float fitted_step(const step_fit *sum, float step) {
-  float fitted = sum->ll > 0 ? (float)(sum->xl / sum->ll) : step;
-  /* A fit far from the grid it came from is no fit. */
-  return fitted > 0.5f * step && fitted < 2.0f * step ? fitted : step;
 }
 
 static float row_max(const float *row, size_t k_padded) {
@@ -266,65 +234,39 @@ static float row_max(const float *row, size_t k_padded) {
   return most;
 }
 
-static void write_row_scale(uint8_t *panel, size_t r, float scale) {
-  memcpy(panel + 4 * r, &scale, sizeof scale);
-}
-
-static void write_zero_row(uint8_t *panel, size_t k_padded, size_t r) {
-  write_row_scale(panel, r, 0.0f);
-  for (size_t k = 0; k < k_padded; k += 8) {
-    memset(codes_at(panel, k, r), CODE_ZERO | CODE_ZERO << 4, 4);
-    *scale_at(panel, k, r) = 0;
-  }
-}
-
-static void pack_row(const float *row, size_t k_padded, const level_table *table, uint8_t *panel,
-                     size_t r) {
+static uint8_t pack_row(const float *row, size_t k_padded, const level_table *table, uint8_t *panel,
+                        size_t r) {
   float most = row_max(row, k_padded);
-  if (most < 128.0f * FLT_MIN) {
-    write_zero_row(panel, k_padded, r);
-    return;
-  }
+  uint8_t row_code = gust_row_code_for(most / REACH);
   /* A power of two, so that scaling is exact and squares stay in range. */
   int exponent;
   frexpf(most, &exponent);
-  float factor = ldexpf(1.0f, -exponent);
+  float step = ldexpf(gust_row_scale(row_code), -exponent);
   block_input b;
-  float step = most * factor / FIRST_REACH;
-  step_fit sum = {0, 0};
   for (size_t k = 0; k < k_padded; k += GUST_BLOCK_K) {
-    load_block(&b, row + k, factor);
-    block_fit fit = search_block(&b, table, step);
+    load_block(&b, row + k, exponent);
+    block_fit fit = {0, 0, 0};
+    if (step > 0) fit = search_block(&b, table, step);
     *scale_at(panel, k, r) = scale_byte(fit.scale, fit.shift);
-    add_fit(&sum, &fit);
+    write_codes(&b, table, step, *scale_at(panel, k, r), panel, k, r);
   }
-  step = fitted_step(&sum, step);
-  sum = (step_fit){0, 0};
-  for (size_t k = 0; k < k_padded; k += GUST_BLOCK_K) {
-    uint8_t *scale = scale_at(panel, k, r);
-    load_block(&b, row + k, factor);
-    block_fit before = {0, 0, 0, scale_of(*scale), shift_of(*scale)};
-    block_fit fit = settle_block(&b, table, step, &before);
-    *scale = scale_byte(fit.scale, fit.shift);
-    write_codes(&b, table, step, *scale, panel, k, r);
-    add_fit(&sum, &fit);
-  }
-  write_row_scale(panel, r, ldexpf(fitted_step(&sum, step), exponent));
+  return row_code;
 }
 
-double gust_q4_pack(const float *rows, size_t k_padded, uint8_t *panel) {
+double gust_q4_pack(const float *rows, size_t k_padded, uint8_t *panel, uint8_t *row_codes) {
   level_table table;
   fill_table(&table);
   double error = 0;
   for (size_t r = 0; r < GUST_PANEL_ROWS; r++) {
     const float *row = rows + r * k_padded;
-    pack_row(row, k_padded, &table, panel, r);
-    error += row_error(row, k_padded, panel, r);
+    row_codes[r] = pack_row(row, k_padded, &table, panel, r);
+    error += row_error(row, k_padded, panel, row_codes[r], r);
   }
   return error;
 }
 
-void gust_q4_unpack(const uint8_t *panel, size_t k_padded, float *rows) {
+void gust_q4_unpack(const uint8_t *panel, const uint8_t *row_codes, size_t k_padded, float *rows) {
   for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
-    for (size_t k = 0; k < k_padded; k += 8) unpack_eight(panel, k, r, rows + r * k_padded + k);
+    for (size_t k = 0; k < k_padded; k += 8)
+      unpack_eight(panel, row_codes[r], k, r, rows + r * k_padded + k);
 }

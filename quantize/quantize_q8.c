@@ -1,6 +1,6 @@
-/* q8: int8 codes in blocks of 32 that share an 8-bit scale, times one float per
- * row. A block's scale is rounded up, so that no code needs more than 127. */
-#include <float.h>
+/* q8: int8 codes in blocks of 32 that share an 8-bit scale, times one power of
+ * two per row. A block's scale is rounded up, so that no code needs more than
+ * 127. */
 #include <math.h>
 #include <string.h>
 
@@ -15,27 +15,25 @@ static float block_max(const float *x) {
   return most;
 }
 
-/* The float that, 255 times, reaches the row's largest block scale. Rows of
- * nothing but subnormals become zero. */
-static float row_scale_of(const float *row, size_t k_padded) {
+/* The least row scale that, 255 times, reaches the row's largest block scale. */
+static uint8_t row_code_of(const float *row, size_t k_padded) {
   float most = 0;
   for (size_t k = 0; k < k_padded; k += GUST_BLOCK_K) {
     float m = block_max(row + k);
     most = m > most ? m : most;
   }
-  float scale = most / MAX_CODE / MAX_SCALE;
-  return scale < FLT_MIN ? 0.0f : scale;
+  return gust_row_code_for(most / MAX_CODE / MAX_SCALE);
 }
 
 static uint8_t *scale_at(uint8_t *panel, size_t k, size_t r) {
   size_t tile = k / GUST_TILE_K, block = k % GUST_TILE_K / GUST_BLOCK_K;
-  return panel + GUST_PANEL_HEAD + tile * GUST_Q8_TILE_BYTES + GUST_PANEL_ROWS * block + r;
+  return panel + tile * GUST_Q8_TILE_BYTES + GUST_PANEL_ROWS * block + r;
 }
 
 /* Codes k .. k + 3 of row r. */
 static uint8_t *codes_at(uint8_t *panel, size_t k, size_t r) {
   size_t tile = k / GUST_TILE_K, line = 1 + k % GUST_TILE_K / 4;
-  return panel + GUST_PANEL_HEAD + tile * GUST_Q8_TILE_BYTES + line * GUST_LINE + 4 * r;
+  return panel + tile * GUST_Q8_TILE_BYTES + line * GUST_LINE + 4 * r;
 }
 
 static double pack_block(const float *x, float row_scale, uint8_t *panel, size_t k, size_t r) {
@@ -57,23 +55,22 @@ static double pack_block(const float *x, float row_scale, uint8_t *panel, size_t
   return error;
 }
 
-double gust_q8_pack(const float *rows, size_t k_padded, uint8_t *panel) {
+double gust_q8_pack(const float *rows, size_t k_padded, uint8_t *panel, uint8_t *row_codes) {
   double error = 0;
   for (size_t r = 0; r < GUST_PANEL_ROWS; r++) {
     const float *row = rows + r * k_padded;
-    float row_scale = row_scale_of(row, k_padded);
-    memcpy(panel + 4 * r, &row_scale, sizeof row_scale);
+    row_codes[r] = row_code_of(row, k_padded);
+    float row_scale = gust_row_scale(row_codes[r]);
     for (size_t k = 0; k < k_padded; k += GUST_BLOCK_K)
       error += pack_block(row + k, row_scale, panel, k, r);
   }
   return error;
 }
 
-void gust_q8_unpack(const uint8_t *panel, size_t k_padded, float *rows) {
+void gust_q8_unpack(const uint8_t *panel, const uint8_t *row_codes, size_t k_padded, float *rows) {
   uint8_t *in = (uint8_t *)panel; /* only read; the helpers serve both ways */
   for (size_t r = 0; r < GUST_PANEL_ROWS; r++) {
-    float row_scale;
-    memcpy(&row_scale, panel + 4 * r, sizeof row_scale);
+    float row_scale = gust_row_scale(row_codes[r]);
     for (size_t k = 0; k < k_padded; k += 4) {
       float scale = row_scale * (float)*scale_at(in, k, r);
       const uint8_t *codes = codes_at(in, k, r);

@@ -24,6 +24,7 @@ void tensor_packer_destroy(tensor_packer *packer) {
     for (unsigned i = 0; i < gust_pool_threads(packer->pool); i++) free(packer->scratch[i]);
   free(packer->scratch);
   free(packer->out);
+  free(packer->row_codes);
   free(packer->results);
   memset(packer, 0, sizeof *packer);
 }
@@ -36,8 +37,9 @@ static bool grow(void **memory, size_t *have, size_t need) {
   return *memory != NULL;
 }
 
+/* Room for a group of `panels` panels, and the row codes of all of them. */
 static gust_status reserve(tensor_packer *packer, size_t k_padded, size_t panels,
-                           size_t panel_bytes, gust_error *err) {
+                           size_t panel_bytes, size_t code_bytes, gust_error *err) {
   size_t rows_bytes = GUST_PANEL_ROWS * k_padded * sizeof(float);
   if (packer->scratch_bytes < rows_bytes) {
     packer->scratch_bytes = 0;
@@ -50,6 +52,7 @@ static gust_status reserve(tensor_packer *packer, size_t k_padded, size_t panels
   }
   size_t result_bytes = packer->result_count * sizeof *packer->results;
   bool enough = grow((void **)&packer->out, &packer->out_bytes, panels * panel_bytes) &&
+                grow((void **)&packer->row_codes, &packer->row_code_bytes, code_bytes) &&
                 grow((void **)&packer->results, &result_bytes, panels * sizeof *packer->results);
   packer->result_count = result_bytes / sizeof *packer->results;
   return enough ? GUST_OK : gust_fail_memory(err, "a group of panels", panels * panel_bytes);
@@ -65,6 +68,7 @@ typedef struct group_job {
   size_t rows, columns, k_padded; /* rows: true ones of the group */
   gust_type type;
   size_t panel_bytes;
+  uint8_t *row_codes; /* the group's first panel's */
   gust_sha256 *hash;
 } group_job;
 
@@ -97,7 +101,8 @@ static void pack_panel(const group_job *job, size_t panel, float *rows) {
   size_t count = GUST_PANEL_ROWS * job->k_padded;
   for (size_t i = 0; i < count; i++) result->energy += (double)rows[i] * (double)rows[i];
   result->error =
-      gust_panel_pack(job->type, rows, job->k_padded, job->packer->out + panel * job->panel_bytes);
+      gust_panel_pack(job->type, rows, job->k_padded, job->packer->out + panel * job->panel_bytes,
+                      job->row_codes + panel * GUST_PANEL_ROWS);
 }
 
 /* Item 0 hashes the source, which only one thread can do; it goes first, while
@@ -136,13 +141,15 @@ static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *fi
   size_t rows = (size_t)target->shape[0], columns = (size_t)target->shape[1];
   size_t k_padded = gust_round_up(columns, GUST_TILE_K);
   size_t row_bytes = columns * safetensors_element_bytes(source->dtype);
-  size_t panel_bytes = gust_panel_bytes(target->type, k_padded);
+  size_t panel_bytes = gust_type_panel_bytes(target->type, k_padded);
   size_t panels = (rows + GUST_PANEL_ROWS - 1) / GUST_PANEL_ROWS;
+  size_t code_bytes = gust_row_code_bytes(panels);
   size_t per_group = GROUP_BYTES / (row_bytes * GUST_PANEL_ROWS);
   if (per_group == 0) per_group = 1;
   if (per_group > panels) per_group = panels;
-  gust_status status = reserve(packer, k_padded, per_group, panel_bytes, err);
+  gust_status status = reserve(packer, k_padded, per_group, panel_bytes, code_bytes, err);
   if (status) return status;
+  memset(packer->row_codes, 0, code_bytes);
 
   gust_xxh64 sum;
   gust_xxh64_begin(&sum, 0);
@@ -152,8 +159,10 @@ static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *fi
     size_t first_row = panel * GUST_PANEL_ROWS, group_rows = count * GUST_PANEL_ROWS;
     if (group_rows > rows - first_row) group_rows = rows - first_row;
     size_t at = source->offset + first_row * row_bytes, bytes = group_rows * row_bytes;
-    group_job job = {packer,  source,   file->map.data + at, bytes,       group_rows,
-                     columns, k_padded, target->type,        panel_bytes, hash};
+    group_job job = {
+        packer,  source,   file->map.data + at, bytes,       group_rows,
+        columns, k_padded, target->type,        panel_bytes, packer->row_codes + first_row,
+        hash};
     gust_pool_run(packer->pool, group_items, &job, count + 1, 1);
     status = take_results(packer, count, first_row, file, source, error, energy, err);
     if (status) return status;
@@ -167,8 +176,12 @@ static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *fi
                        "%s: the conversion was stopped; nothing is left of it",
                        packer->writer->target);
   }
+  if (target->type == GUST_TYPE_Q8 || target->type == GUST_TYPE_Q4) {
+    gust_xxh64_update(&sum, packer->row_codes, code_bytes);
+    status = file_writer_put(packer->writer, packer->row_codes, code_bytes, offset, err);
+  }
   target->checksum = gust_xxh64_end(&sum);
-  return GUST_OK;
+  return status;
 }
 
 /* Norms are small: one thread, one piece. */

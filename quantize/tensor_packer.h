@@ -30,6 +30,8 @@ typedef struct tensor_packer {
   size_t scratch_bytes;
   uint8_t *out; /* one group of panels */
   size_t out_bytes;
+  uint8_t *row_codes; /* of the whole tensor, which ends with them */
+  size_t row_code_bytes;
   panel_result *results; /* one per panel of a group */
   size_t result_count;
 } tensor_packer;

@@ -120,13 +120,23 @@ bool gust_tensor_bytes(gust_type type, uint32_t rank, const uint64_t shape[2], u
     case GUST_TYPE_F32: *bytes = rows * k * 4; return true;
     case GUST_TYPE_BF16: *bytes = rows * k * 2; return true;
     case GUST_TYPE_Q8:
-      *bytes = panels * (GUST_PANEL_HEAD + tiles * GUST_Q8_TILE_BYTES);
+      *bytes = panels * tiles * GUST_Q8_TILE_BYTES + round_up64(rows, GUST_LINE);
       return true;
     case GUST_TYPE_Q4:
-      *bytes = panels * (GUST_PANEL_HEAD + tiles * GUST_Q4_TILE_BYTES);
+      *bytes = panels * tiles * GUST_Q4_TILE_BYTES + round_up64(rows, GUST_LINE);
       return true;
   }
   return false;
+}
+
+size_t gust_type_panel_bytes(gust_type type, size_t k_padded) {
+  switch (type) {
+    case GUST_TYPE_F32: return gust_f32_panel_bytes(k_padded);
+    case GUST_TYPE_BF16: return gust_bf16_panel_bytes(k_padded);
+    case GUST_TYPE_Q8: return gust_q8_panel_bytes(k_padded);
+    case GUST_TYPE_Q4: return gust_q4_panel_bytes(k_padded);
+  }
+  return 0;
 }
 
 gust_status gust_header_place(gust_header *header, uint64_t header_bytes, gust_error *err) {

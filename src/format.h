@@ -87,9 +87,12 @@ typedef struct gust_header {
 gust_status gust_config_check(const gust_config *config, const char *where, gust_error *err);
 
 /* Bytes of a tensor in the file; false when the shape is 0 or too large.
- * Rank 2: rows padded to 16, columns to 128, in panels (kernels/panel.h);
- * rank 1: f32, length padded to 128. */
+ * Rank 2: rows padded to 16, columns to 128, in panels, then row codes where the
+ * type has them (kernels/panel.h); rank 1: f32, length padded to 128. */
 bool gust_tensor_bytes(gust_type type, uint32_t rank, const uint64_t shape[2], uint64_t *bytes);
+
+/* Bytes of one panel of k_padded columns. */
+size_t gust_type_panel_bytes(gust_type type, size_t k_padded);
 
 /* Gives every tensor its offset after a header of header_bytes, in order, and
  * sets bytes and file_bytes. */

@@ -65,11 +65,14 @@ static void embed_tokens(void *arg, size_t begin, size_t end, unsigned worker) {
     float *row = c->x + t * c->hidden_stride;
     size_t id = (size_t)s->ids[t];
     switch (m->type) {
-      case GUST_TYPE_Q4: gust_panel_row_q4(row, m->panels, id, m->k_padded); break;
-      case GUST_TYPE_Q8: gust_panel_row_q8(row, m->panels, id, m->k_padded); break;
+      case GUST_TYPE_Q4: gust_panel_row_q4(row, m->panels, m->row_codes, id, m->k_padded); break;
+      case GUST_TYPE_Q8: gust_panel_row_q8(row, m->panels, m->row_codes, id, m->k_padded); break;
       case GUST_TYPE_BF16: gust_panel_row_bf16(row, m->panels, id, m->k_padded); break;
       case GUST_TYPE_F32: gust_panel_row_f32(row, m->panels, id, m->k_padded); break;
     }
+    /* A padded column may share a q4 block whose codebook lacks 0. */
+    size_t hidden = c->model->header.config.hidden_size;
+    memset(row + hidden, 0, (c->hidden_stride - hidden) * sizeof *row);
     size_t half = c->model->header.config.head_dim / 2;
     gust_rope_table(c->cos + t * half, c->sin + t * half, c->frequencies, half,
                     (uint32_t)(s->position + t));
@@ -144,13 +147,14 @@ static void multiply(const product_stage *s, const product *p, size_t panel, siz
   const gust_matrix *m = p->matrix;
   const gust_kernels *k = &s->c->kernels;
   const uint8_t *weights = m->panels + panel * m->panel_bytes;
+  const uint8_t *codes = m->row_codes + panel * GUST_PANEL_ROWS;
   float *dst = p->dst + panel * GUST_PANEL_ROWS;
   switch (m->type) {
     case GUST_TYPE_Q4:
-      k->matmul_q4(dst, p->stride, weights, panels, &s->c->quantized, s->tokens);
+      k->matmul_q4(dst, p->stride, weights, codes, panels, &s->c->quantized, s->tokens);
       break;
     case GUST_TYPE_Q8:
-      k->matmul_q8(dst, p->stride, weights, panels, &s->c->quantized, s->tokens);
+      k->matmul_q8(dst, p->stride, weights, codes, panels, &s->c->quantized, s->tokens);
       break;
     case GUST_TYPE_BF16:
       k->matmul_bf16(dst, p->stride, weights, panels, s->x, m->k_padded, s->tokens);

@@ -172,14 +172,15 @@ gust_status gust_tokenize(const gust_model *model, const char *text, size_t byte
                           int32_t **ids, size_t *count, gust_error *err);
 
 /* Ids to text, piece by piece. Special tokens yield nothing. Whole UTF-8
- * characters only: bytes of an unfinished one wait for the next id. */
+ * characters only: bytes of an unfinished one wait for the next id, bytes that
+ * can be no character become U+FFFD. */
 typedef struct gust_decoder gust_decoder;
 gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model, gust_error *err);
 /* *text stays valid until the next call; it is not NUL-terminated. */
 gust_status gust_decoder_push(gust_decoder *decoder, int32_t id, const char **text, size_t *bytes,
                               gust_error *err);
-/* Ends the sequence: what waited comes out with U+FFFD in place of the
- * character that never finished, and the decoder starts anew. */
+/* Ends the sequence: of a character that never finished each byte comes out as
+ * U+FFFD, and the decoder starts anew. */
 gust_status gust_decoder_finish(gust_decoder *decoder, const char **text, size_t *bytes,
                                 gust_error *err);
 void gust_decoder_destroy(gust_decoder *decoder);

@@ -15,6 +15,8 @@
 /* What auto leaves free besides the copy: caches, scratch, other programs. */
 #define AUTO_HEADROOM ((uint64_t)1 << 30)
 
+#define EMBEDDING "model.embed_tokens.weight"
+
 /* --- typed views ------------------------------------------------------------- */
 
 static const gust_tensor *find_tensor(const gust_header *header, const char *name) {
@@ -56,9 +58,12 @@ static gust_status get_matrix(const gust_model *model, const char *path, const c
   gust_status status = get_tensor(model, path, name, 2, rows, columns, &tensor, err);
   if (status) return status;
   size_t panel_count = gust_round_up((size_t)rows, GUST_PANEL_ROWS) / GUST_PANEL_ROWS;
+  size_t panel_bytes =
+      gust_type_panel_bytes(tensor->type, gust_round_up((size_t)columns, GUST_TILE_K));
   *matrix = (gust_matrix){.type = tensor->type,
                           .panels = model->file + tensor->offset,
-                          .panel_bytes = (size_t)tensor->bytes / panel_count,
+                          .panel_bytes = panel_bytes,
+                          .row_codes = model->file + tensor->offset + panel_count * panel_bytes,
                           .panel_count = panel_count,
                           .rows = (size_t)rows,
                           .k_padded = gust_round_up((size_t)columns, GUST_TILE_K)};
@@ -98,7 +103,7 @@ static gust_status get_layer(gust_model *model, const char *path, uint32_t index
 
 static gust_status get_all_tensors(gust_model *model, const char *path, gust_error *err) {
   const gust_config *c = &model->header.config;
-  gust_status status = get_matrix(model, path, "model.embed_tokens.weight", c->vocab_size,
+  gust_status status = get_matrix(model, path, EMBEDDING, c->vocab_size,
                                   c->hidden_size, &model->embedding, err);
   if (status) return status;
   model->head = model->embedding;
@@ -211,7 +216,7 @@ static void fill_info(gust_model *model) {
   }
   /* Of the embedding one row is read, unless it is the head as well. */
   if (!c->tied_head)
-    info->weight_bytes_per_token -= model->embedding.panel_bytes * model->embedding.panel_count;
+    info->weight_bytes_per_token -= find_tensor(header, EMBEDDING)->bytes;
   info->architecture = c->arch == GUST_ARCH_MISTRAL ? "mistral" : "llama";
   info->vocab_size = c->vocab_size;
   info->hidden_size = c->hidden_size;

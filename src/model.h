@@ -11,6 +11,7 @@
 typedef struct gust_matrix {
   gust_type type;
   const uint8_t *panels;
+  const uint8_t *row_codes; /* of quantized types */
   size_t panel_bytes, panel_count;
   size_t rows, k_padded;
 } gust_matrix;

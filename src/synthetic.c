@@ -209,16 +209,8 @@ static void put_random(uint8_t *p, size_t bytes, uint64_t set, uint64_t *state) 
   }
 }
 
-static uint8_t *put_row_scales(uint8_t *panel, float scale) {
-  float head[GUST_PANEL_ROWS];
-  for (size_t r = 0; r < GUST_PANEL_ROWS; r++) head[r] = scale;
-  memcpy(panel, head, sizeof head);
-  return panel + GUST_PANEL_HEAD;
-}
-
-static void fill_q4(uint8_t *panel, size_t bytes, float rms, uint64_t *state) {
-  uint8_t *end = panel + bytes;
-  for (uint8_t *p = put_row_scales(panel, rms / Q4_RMS); p < end; p += GUST_Q4_TILE_BYTES) {
+static void fill_q4(uint8_t *panel, size_t bytes, uint64_t *state) {
+  for (uint8_t *p = panel, *end = panel + bytes; p < end; p += GUST_Q4_TILE_BYTES) {
     for (size_t i = 0; i < GUST_LINE; i += 8) {
       /* The bit below the sign is its opposite: a magnitude from 32 on. */
       uint64_t word = draw(state);
@@ -229,9 +221,8 @@ static void fill_q4(uint8_t *panel, size_t bytes, float rms, uint64_t *state) {
   }
 }
 
-static void fill_q8(uint8_t *panel, size_t bytes, float rms, uint64_t *state) {
-  uint8_t *end = panel + bytes;
-  for (uint8_t *p = put_row_scales(panel, rms / Q8_RMS); p < end; p += GUST_Q8_TILE_BYTES) {
+static void fill_q8(uint8_t *panel, size_t bytes, uint64_t *state) {
+  for (uint8_t *p = panel, *end = panel + bytes; p < end; p += GUST_Q8_TILE_BYTES) {
     put_random(p, GUST_LINE, EACH_BYTE(0x80), state);
     /* Odd, so never -128. */
     put_random(p + GUST_LINE, GUST_Q8_TILE_BYTES - GUST_LINE, EACH_BYTE(0x01), state);
@@ -279,8 +270,8 @@ static void fill_panels(void *arg, size_t begin, size_t end, unsigned worker) {
     uint8_t *p = job->data + panel * job->panel_bytes;
     uint64_t state = mix(job->seed << 32 | panel);
     switch (job->type) {
-      case GUST_TYPE_Q4: fill_q4(p, job->panel_bytes, job->rms, &state); break;
-      case GUST_TYPE_Q8: fill_q8(p, job->panel_bytes, job->rms, &state); break;
+      case GUST_TYPE_Q4: fill_q4(p, job->panel_bytes, &state); break;
+      case GUST_TYPE_Q8: fill_q8(p, job->panel_bytes, &state); break;
       case GUST_TYPE_BF16: fill_bf16(p, job->panel_bytes, job->rms, &state); break;
       case GUST_TYPE_F32: fill_f32(p, job->panel_bytes, job->rms, &state); break;
     }
@@ -301,6 +292,14 @@ static gust_status report(fill_progress *progress, uint64_t bytes, gust_error *e
   return gust_fail(err, GUST_E_CANCELLED, "making a synthetic model was cancelled");
 }
 
+/* The power of two next to the scale that gives the weights their rms. */
+static void fill_row_codes(const gust_tensor *tensor, uint8_t *codes, float rms) {
+  if (tensor->type != GUST_TYPE_Q4 && tensor->type != GUST_TYPE_Q8) return;
+  int exponent;
+  frexpf(rms / (tensor->type == GUST_TYPE_Q4 ? Q4_RMS : Q8_RMS), &exponent);
+  memset(codes, exponent - 1 + 127, (size_t)tensor->shape[0]);
+}
+
 /* Inputs of a matrix have mean square 1 or so behind a norm; weights of mean
  * square 1/columns keep its outputs there, and the logits finite. */
 static gust_status fill_matrix(gust_pool *pool, const gust_tensor *tensor, size_t index,
@@ -308,7 +307,8 @@ static gust_status fill_matrix(gust_pool *pool, const gust_tensor *tensor, size_
   size_t panels = (size_t)tensor->shape[0] / GUST_PANEL_ROWS;
   fill_job job = {.data = data,
                   .type = tensor->type,
-                  .panel_bytes = (size_t)tensor->bytes / panels,
+                  .panel_bytes = gust_type_panel_bytes(
+                      tensor->type, gust_round_up((size_t)tensor->shape[1], GUST_TILE_K)),
                   .seed = index,
                   .rms = 1.0f / sqrtf((float)tensor->shape[1])};
   while (job.first_panel < panels) {
@@ -318,7 +318,8 @@ static gust_status fill_matrix(gust_pool *pool, const gust_tensor *tensor, size_
     gust_status status = report(progress, step * job.panel_bytes, err);
     if (status) return status;
   }
-  return GUST_OK;
+  fill_row_codes(tensor, data + panels * job.panel_bytes, job.rms);
+  return report(progress, tensor->bytes - panels * job.panel_bytes, err);
 }
 
 static gust_status fill_norm(const gust_tensor *tensor, uint8_t *data, fill_progress *progress,

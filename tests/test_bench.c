@@ -65,9 +65,9 @@ static void test_same_weights(void) {
     const char *type, *tensor;
     unsigned long long checksum;
   } known[] = {
-      {"q4", "model.layers.0.self_attn.q_proj.weight", 0x72c5b8c65aafa9f3},
-      {"q4", "model.layers.1.self_attn.q_proj.weight", 0x66ff48af5983f302},
-      {"q4", "lm_head.weight", 0xf30ef62d95d45803},
+      {"q4", "model.layers.0.self_attn.q_proj.weight", 0x2f0991a0bdb3180f},
+      {"q4", "model.layers.1.self_attn.q_proj.weight", 0xc1b35f3dd39c6b8},
+      {"q4", "lm_head.weight", 0x57557fc24b307d28},
       {"bf16", "lm_head.weight", 0x11019e087028a149},
       {"f32", "lm_head.weight", 0x34e1c1d3cd2e2ebc},
   };
@@ -286,7 +286,7 @@ static void test_json(void) {
          decode = json_number(r.out, "decode_tps"),
          fraction = json_number(r.out, "decode_bandwidth_fraction"),
          prefill = json_number(r.out, "prefill_tps");
-  CHECK_EQ_INT(bytes, 4670464);
+  CHECK_EQ_INT(bytes, 4596736);
   CHECK(bandwidth > 0 && prefill > 0 && decode > 0);
   CHECK(fabs(fraction * bandwidth * 1e9 / (decode * bytes) - 1) < 1e-9);
   CHECK(json_number(r.out, "decode_tps_min") <= decode);
@@ -339,7 +339,7 @@ static void test_tables(void) {
                "--reps", "1", (const char *)NULL);
   CHECK_EQ_INT(r.code, 0);
   CHECK_CONTAINS(r.out, "model              demo, q4, random weights\n");
-  CHECK_CONTAINS(r.out, "\nweights per token  4.67 MB\n");
+  CHECK_CONTAINS(r.out, "\nweights per token  4.60 MB\n");
   CHECK_CONTAINS(r.out, "\nprefill 8          ");
   CHECK_CONTAINS(r.out, "\ndecode 4 @ 3       ");
   run_result_clear(&r);

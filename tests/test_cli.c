@@ -104,7 +104,7 @@ static void test_convert(void) {
   CHECK_GUST(1, "",
              with_path("gust convert: ", check_temp(),
                        ": expected a regular file or a new name, found a folder, device or pipe; "
-                       "give another name with -o\n"),
+                       "give another name\n"),
              NULL, "convert", check_demo(), "-o", check_temp());
   result = run_gust(NULL, "convert", check_temp_file("nowhere"), "-o", target, (const char *)NULL);
   CHECK_EQ_INT(result.code, 1);

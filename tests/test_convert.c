@@ -107,12 +107,12 @@ static void check_exact(const result *r, const maker_model *m) {
       continue;
     }
     size_t k_padded = gust_round_up(columns, 128),
-           panel_bytes = gust_panel_bytes(t->type, k_padded);
+           panel_bytes = gust_type_panel_bytes(t->type, k_padded);
     float *rows = malloc(16 * k_padded * sizeof *rows);
     if (!rows) check_fatal("out of memory", "rows");
     CHECK_EQ_INT(t->bytes, panel_bytes * ((want->shape[0] + 15) / 16));
     for (size_t first = 0; first < want->shape[0]; first += 16) {
-      gust_panel_unpack(t->type, at + first / 16 * panel_bytes, k_padded, rows);
+      gust_panel_unpack(t->type, at + first / 16 * panel_bytes, NULL, k_padded, rows);
       for (size_t n = 0; n < 16 * k_padded; n++) {
         size_t row = first + n / k_padded, k = n % k_padded;
         bool inside = row < want->shape[0] && k < columns;
@@ -595,7 +595,7 @@ static void bad_places(void) {
   gust_error err = {0};
   maker_write(&m, source, "BF16", 1);
   CHECK_EQ_INT(gust_convert(source, output, NULL, NULL, &err), GUST_E_ARGUMENT);
-  CHECK_CONTAINS(err.text, "expected the name of a file to write, found a folder");
+  CHECK_CONTAINS(err.text, "expected a regular file or a new name, found a folder, device or pipe");
   CHECK_EQ_INT(gust_convert(source, check_temp_file("none/m.gust"), NULL, NULL, &err), GUST_E_IO);
   CHECK_CONTAINS(err.text, "none/m.gust: expected to create it, found: No such file");
   CHECK_EQ_INT(gust_convert(check_temp_file("none"), target, NULL, NULL, &err), GUST_E_IO);

@@ -125,8 +125,8 @@ static void round_trip(void) {
 static void sizes(void) {
   uint64_t bytes = 0;
   const uint64_t small[2] = {17, 129}, vector[2] = {172, 1}, zero[2] = {0, 5};
-  CHECK(gust_tensor_bytes(GUST_TYPE_Q4, 2, small, &bytes) && bytes == 2 * (64 + 2 * 17 * 64));
-  CHECK(gust_tensor_bytes(GUST_TYPE_Q8, 2, small, &bytes) && bytes == 2 * (64 + 2 * 33 * 64));
+  CHECK(gust_tensor_bytes(GUST_TYPE_Q4, 2, small, &bytes) && bytes == 2 * 2 * 17 * 64 + 64);
+  CHECK(gust_tensor_bytes(GUST_TYPE_Q8, 2, small, &bytes) && bytes == 2 * 2 * 33 * 64 + 64);
   CHECK(gust_tensor_bytes(GUST_TYPE_BF16, 2, small, &bytes) && bytes == 32 * 256 * 2);
   CHECK(gust_tensor_bytes(GUST_TYPE_F32, 2, small, &bytes) && bytes == 32 * 256 * 4);
   CHECK(gust_tensor_bytes(GUST_TYPE_F32, 1, vector, &bytes) && bytes == 256 * 4);

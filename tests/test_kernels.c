@@ -101,12 +101,15 @@ static uint8_t *random_panels(int type, size_t panels, size_t k) {
   uint8_t *p = bytes_random(one * panels);
   int extreme = draw() % 8 == 0; /* codes and scales at their ends: sums at theirs */
   if (extreme) memset(p, draw() & 1 ? 0x80 : 0x7f, one * panels);
-  for (size_t i = 0; i < panels; i++)
-    for (size_t r = 0; r < 16; r++) {
-      float scale = draw_tame();
-      memcpy(p + i * one + 4 * r, &scale, 4);
-    }
   return p;
+}
+
+/* Row scales 2^-47 to 2^33, now and then 0. */
+static uint8_t *random_row_codes(size_t panels) {
+  uint8_t *codes = guarded(panels * 16);
+  for (size_t i = 0; i < panels * 16; i++)
+    codes[i] = draw() % 16 ? (uint8_t)(80 + draw_below(81)) : 0;
+  return codes;
 }
 
 static gust_activations make_activations(size_t tokens, size_t k) {
@@ -137,8 +140,9 @@ static void check_matmul(const gust_kernels *c, const gust_kernels *k, int type)
     float *found = guarded(((tokens - 1) * stride + panels * 16) * 4);
     if (type <= 8) {
       gust_activations x = make_activations(tokens, depth);
-      (type == 4 ? c->matmul_q4 : c->matmul_q8)(expected, stride, w, panels, &x, tokens);
-      (type == 4 ? k->matmul_q4 : k->matmul_q8)(found, stride, w, panels, &x, tokens);
+      uint8_t *codes = random_row_codes(panels);
+      (type == 4 ? c->matmul_q4 : c->matmul_q8)(expected, stride, w, codes, panels, &x, tokens);
+      (type == 4 ? k->matmul_q4 : k->matmul_q8)(found, stride, w, codes, panels, &x, tokens);
     } else {
       float *x = floats(tokens * depth, draw_tame);
       (type == 16 ? c->matmul_bf16 : c->matmul_f32)(expected, stride, w, panels, x, depth, tokens);
@@ -322,12 +326,12 @@ static void check_attend_q8(const gust_kernels *c, const gust_kernels *k) {
 static void check_reference(const gust_kernels *c) {
   size_t k = 256, panels = 2;
   for (int type = 4; type <= 8; type += 4) {
-    uint8_t *w = random_panels(type, panels, k);
+    uint8_t *w = random_panels(type, panels, k), *codes = random_row_codes(panels);
     gust_activations x = make_activations(1, k);
     float *dst = guarded(panels * 16 * 4), *row = guarded(k * 4);
-    (type == 4 ? c->matmul_q4 : c->matmul_q8)(dst, 0, w, panels, &x, 1);
+    (type == 4 ? c->matmul_q4 : c->matmul_q8)(dst, 0, w, codes, panels, &x, 1);
     for (size_t r = 0; r < panels * 16; r++) {
-      (type == 4 ? gust_panel_row_q4 : gust_panel_row_q8)(row, w, r, k);
+      (type == 4 ? gust_panel_row_q4 : gust_panel_row_q8)(row, w, codes, r, k);
       double sum = 0, size = 0;
       for (size_t i = 0; i < k; i++) {
         double term = (double)row[i] * x.codes[i] * x.scales[i / 32];
