@@ -232,7 +232,8 @@ int main(int argc, char **argv) {
   gust_pool *pool = gust_pool_create(1);
   gust_error err = {.text = "out of memory"};
   double bandwidth = 0;
-  if (!pool || !make_data() || probe_read_bandwidth(&bandwidth, pool, PROBE_BYTES, &err)) {
+  if (!pool || !make_data() ||
+      probe_read_bandwidth(&bandwidth, pool, PROBE_BYTES, NULL, NULL, &err)) {
     fprintf(stderr, "bench_kernels: %s\n", err.text);
     return 1;
   }

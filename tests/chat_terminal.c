@@ -34,7 +34,7 @@ run_terminal *chat_terminal_start(const char *model, ...) {
   argv[count] = NULL;
   run_terminal *terminal = run_terminal_start(argv);
   chat_terminal_expect(terminal, "Ctrl-D leaves\r\n");
-  chat_terminal_expect(terminal, "> ");
+  chat_terminal_expect(terminal, CHAT_PROMPT);
   return terminal;
 }
 
@@ -52,7 +52,7 @@ void chat_terminal_numbers(run_terminal *terminal, long *fed, long *prompt) {
   *fed = *prompt = -1;
   CHECK_EQ_INT(sscanf(last, "%ld of %ld new)", fed, prompt), 2);
   chat_terminal_expect(terminal, "\n");
-  chat_terminal_expect(terminal, "> ");
+  chat_terminal_expect(terminal, CHAT_PROMPT);
 }
 
 void chat_terminal_leave(run_terminal *terminal) {

@@ -4,6 +4,10 @@
 
 #include "run_program.h"
 
+/* What the editor prints when it reads key by key: typing earlier may meet the terminal
+ * in its line mode, and the prompt itself may be part of a text. */
+#define CHAT_PROMPT "\033[?2004h"
+
 /* Gives the programs a test starts a terminal with editing and no colours, and a state
  * folder of their own. */
 void chat_terminal_prepare(void);

@@ -19,7 +19,7 @@ static void ask(run_terminal *terminal, const char *line, const char *answer) {
   chat_terminal_say(terminal, line);
   chat_terminal_expect(terminal, "\r\n");
   chat_terminal_expect(terminal, answer);
-  chat_terminal_expect(terminal, "> ");
+  chat_terminal_expect(terminal, CHAT_PROMPT);
 }
 
 static void test_mistakes(void) {
@@ -90,8 +90,7 @@ static void test_turns(void) {
   chat_terminal_expect(t, "gust is a small program in C");
   chat_terminal_numbers(t, &fed, &prompt);
   ask(t, "/edit 2", "/edit: expected the number of a turn, 1 to 1, found '2'\r\n");
-  ask(t, "/undo", "gust chat: turn 1 is gone, 0 turns left\r\n");
-  chat_terminal_expect(t, "What is gust?");
+  ask(t, "/undo", "gust chat: turn 1 is gone, 0 turns left\r\n> What is gust?");
   ask(t, "\025/show", "  seed ");
   chat_terminal_leave(t);
 }
@@ -112,7 +111,7 @@ static void test_files(void) {
   chat_terminal_expect(t, "that file exists; replace it? [y/N] ");
   chat_terminal_say(t, "n");
   chat_terminal_expect(t, "gust chat: nothing was saved\r\n");
-  chat_terminal_expect(t, "> ");
+  chat_terminal_expect(t, CHAT_PROMPT);
   snprintf(command, sizeof command, "/save %s", json);
   ask(t, command, "gust chat: 2 messages saved to ");
   check_file(json,

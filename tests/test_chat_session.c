@@ -22,7 +22,7 @@ static char *saved(run_terminal *terminal, const char *name) {
   snprintf(command, sizeof command, "/save %s", path);
   chat_terminal_say(terminal, command);
   chat_terminal_expect(terminal, " saved to ");
-  chat_terminal_expect(terminal, "> ");
+  chat_terminal_expect(terminal, CHAT_PROMPT);
   return check_read_file(path, &bytes);
 }
 
@@ -102,7 +102,7 @@ static void test_changed(void) {
   chat_terminal_expect(t, "Who are you?"); /* waits in the editor; Ctrl-U clears it */
   chat_terminal_say(t, "\025/set seed 99");
   chat_terminal_expect(t, "  seed            99\r\n");
-  chat_terminal_expect(t, "> ");
+  chat_terminal_expect(t, CHAT_PROMPT);
   chat_terminal_leave(t);
   t = chat_terminal_start(model, "--session", "changed", NULL);
   CHECK_CONTAINS(run_terminal_text(t), "gust chat: session resumed: 1 turn, ");
@@ -144,7 +144,7 @@ static void test_question(void) {
   chat_terminal_say(t, "/show");
   chat_terminal_expect(t, "\r\nsystem: You are kind.\r\n");
   chat_terminal_expect(t, "user: Please tell me");
-  chat_terminal_expect(t, "> ");
+  chat_terminal_expect(t, CHAT_PROMPT);
   const char *show = strstr(run_terminal_text(t), "\r\nsystem: You are kind.\r\n");
   CHECK(show && !strstr(show, "user: Hello!"));
   chat_terminal_leave(t);
@@ -203,7 +203,7 @@ static void test_stop_reading(void) {
   long fed = 0, prompt = 0;
   CHECK(numbers && sscanf(numbers, "t/s (%ld of %ld new)", &fed, &prompt) == 2);
   CHECK_EQ_INT(fed, prompt - kept);
-  chat_terminal_expect(t, "> ");
+  chat_terminal_expect(t, CHAT_PROMPT);
   chat_terminal_leave(t);
 }
 
