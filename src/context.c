@@ -96,7 +96,9 @@ static gust_status create_parts(gust_context *c, const gust_context_options *o, 
   gust_status status = check_options(o, err);
   if (status) return status;
   if (!gust_kernels_select(&c->kernels, o->cpu))
-    return gust_fail(err, GUST_E_ARGUMENT, "unknown CPU level \"%s\"; gust --help names them",
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "unknown CPU level \"%s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
+                     "dotprod or i8mm",
                      o->cpu);
   c->capacity = o->positions ? o->positions : config->max_positions;
   if (c->capacity > MAX_POSITIONS) c->capacity = MAX_POSITIONS;
@@ -108,8 +110,7 @@ static gust_status create_parts(gust_context *c, const gust_context_options *o, 
   if (status) return status;
   unsigned threads = o->threads ? o->threads : gust_default_threads();
   c->pool = gust_pool_create(threads);
-  if (!c->pool)
-    return gust_fail(err, GUST_E_MEMORY, "cannot start %u threads; use fewer (--threads)", threads);
+  if (!c->pool) return gust_fail(err, GUST_E_MEMORY, "cannot start %u threads; use fewer", threads);
   return GUST_OK;
 }
 
@@ -151,13 +152,14 @@ static gust_status check_ids(const gust_context *c, const int32_t *ids, size_t c
   if (count > c->capacity - c->length)
     return gust_fail(err, GUST_E_CONTEXT_FULL,
                      "the context of %zu tokens holds %zu and has no room for %zu more; use a "
-                     "larger --ctx or a shorter text",
+                     "larger one or a shorter text",
                      c->capacity, c->length, count);
   if (gust_kv_cache_first(&c->cache, c->length) < c->cache.first_stored)
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "the context was loaded from position %zu on, the next token sees from %zu on; "
-                     "load the rest first",
-                     c->cache.first_stored, gust_kv_cache_first(&c->cache, c->length));
+    return gust_fail(
+        err, GUST_E_ARGUMENT,
+        "the context was loaded from position %zu on, the next token sees from %zu on; "
+        "load the rest first",
+        c->cache.first_stored, gust_kv_cache_first(&c->cache, c->length));
   return GUST_OK;
 }
 
@@ -184,6 +186,7 @@ static gust_status feed(gust_context *c, const int32_t *ids, size_t count,
   c->has_logits = false;
   for (size_t done = 0; done < count;) {
     size_t n = count - done < c->batch ? count - done : c->batch, position = c->length;
+    gust_kv_cache_store_up_to(&c->cache, position + n);
     gust_forward(c, ids + done, position, n);
     memcpy(c->ids + position, ids + done, n * sizeof *ids);
     c->length += n;

@@ -166,7 +166,8 @@ gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progres
 #define GUST_TOKENIZE_SPECIAL 2u /* read special tokens spelled in the text */
 
 /* Text (any bytes; what is no UTF-8 becomes byte tokens) to ids in
- * [0, vocab_size), exactly as the checkpoint's tokenizer does. *ids is to be
+ * [0, vocab_size), exactly as the checkpoint's tokenizer does. `flags` are the
+ * two above; others are ignored. *ids is to be
  * freed; NULL when *count is 0. */
 gust_status gust_tokenize(const gust_model *model, const char *text, size_t bytes, unsigned flags,
                           int32_t **ids, size_t *count, gust_error *err);
@@ -321,6 +322,7 @@ gust_sampling gust_model_sampling(const gust_model *model);
 uint32_t gust_model_max_new_tokens(const gust_model *model);
 
 typedef struct gust_sampler gust_sampler;
+/* `sampling` is copied and not NULL; its ranges are checked. */
 gust_status gust_sampler_create(gust_sampler **sampler, const gust_model *model,
                                 const gust_sampling *sampling, gust_error *err);
 void gust_sampler_destroy(gust_sampler *sampler);
@@ -347,9 +349,10 @@ typedef enum gust_finish {
  * to stop. */
 typedef bool gust_token_fn(void *user, int32_t id, const char *text, size_t bytes);
 
-/* Draws ids after what has been fed, handing each to `fn` and feeding it, until
- * an end. The end-of-sequence id is neither handed out nor fed. max_tokens 0
- * means no limit but the context. *finish may be NULL. */
+/* Draws ids after what has been fed, handing each to `fn` (not NULL) and feeding
+ * it, until an end. The end-of-sequence id is neither handed out nor fed; where
+ * `fn` stops or the context is full, the last id handed out is not fed.
+ * max_tokens 0 means no limit but the context. `finish` may be NULL. */
 gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
                           gust_token_fn *fn, void *user, gust_finish *finish, gust_error *err);
 

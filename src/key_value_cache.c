@@ -4,6 +4,8 @@
 
 #include "os.h"
 
+#define CACHE_MEMORY "the key-value cache (fewer positions or a smaller type need less)"
+
 gust_status gust_kv_cache_create(gust_kv_cache *cache, const gust_config *config, int kv_type,
                                  size_t positions, size_t batch, gust_error *err) {
   memset(cache, 0, sizeof *cache);
@@ -23,8 +25,7 @@ gust_status gust_kv_cache_create(gust_kv_cache *cache, const gust_config *config
                      positions);
   cache->reserved = cache->chunk_bytes * cache->ring_chunks;
   cache->base = os_reserve(cache->reserved);
-  if (!cache->base)
-    return gust_fail_memory(err, "the key-value cache (--ctx, --kv)", cache->reserved);
+  if (!cache->base) return gust_fail_memory(err, CACHE_MEMORY, cache->reserved);
   return GUST_OK;
 }
 
@@ -35,15 +36,18 @@ void gust_kv_cache_destroy(gust_kv_cache *cache) {
 
 gust_status gust_kv_cache_grow(gust_kv_cache *cache, size_t end, gust_error *err) {
   size_t chunks = (end + GUST_CHUNK - 1) / GUST_CHUNK;
-  if (chunks && chunks - 1 > cache->newest_chunk) cache->newest_chunk = chunks - 1;
   if (chunks > cache->ring_chunks) chunks = cache->ring_chunks;
   if (chunks <= cache->committed_chunks) return GUST_OK;
   size_t from = cache->committed_chunks * cache->chunk_bytes;
   if (!os_commit(cache->base, from, chunks * cache->chunk_bytes - from))
-    return gust_fail_memory(err, "the growing key-value cache (--ctx, --kv)",
-                            chunks * cache->chunk_bytes);
+    return gust_fail_memory(err, CACHE_MEMORY, chunks * cache->chunk_bytes);
   cache->committed_chunks = chunks;
   return GUST_OK;
+}
+
+void gust_kv_cache_store_up_to(gust_kv_cache *cache, size_t end) {
+  size_t chunk = (end - 1) / GUST_CHUNK;
+  if (chunk > cache->newest_chunk) cache->newest_chunk = chunk;
 }
 
 size_t gust_kv_cache_oldest(const gust_kv_cache *cache) {

@@ -32,6 +32,10 @@ void gust_kv_cache_destroy(gust_kv_cache *cache);
 /* Commits memory for positions [0, end). */
 gust_status gust_kv_cache_grow(gust_kv_cache *cache, size_t end, gust_error *err);
 
+/* Notes that positions below `end` (> 0) are stored or about to be: with a
+ * window, what they overwrite is gone. */
+void gust_kv_cache_store_up_to(gust_kv_cache *cache, size_t end);
+
 /* The first position that is stored and was not overwritten. */
 size_t gust_kv_cache_oldest(const gust_kv_cache *cache);
 

@@ -103,8 +103,8 @@ static gust_status get_layer(gust_model *model, const char *path, uint32_t index
 
 static gust_status get_all_tensors(gust_model *model, const char *path, gust_error *err) {
   const gust_config *c = &model->header.config;
-  gust_status status = get_matrix(model, path, EMBEDDING, c->vocab_size,
-                                  c->hidden_size, &model->embedding, err);
+  gust_status status =
+      get_matrix(model, path, EMBEDDING, c->vocab_size, c->hidden_size, &model->embedding, err);
   if (status) return status;
   model->head = model->embedding;
   if (!c->tied_head)
@@ -164,16 +164,17 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
   gust_status status = GUST_OK;
   uint64_t bytes = 0;
   gust_pool *pool = gust_pool_create(gust_default_threads());
-  int *errors = calloc(gust_default_threads(), sizeof *errors);
+  int *errors = pool ? calloc(gust_pool_threads(pool), sizeof *errors) : NULL;
   os_file file = os_open_read(path, &bytes);
+  int open_error = errno;
   model->copy_bytes = model->map.bytes;
-  if (pool && errors) model->copy = os_reserve(model->copy_bytes);
+  if (errors) model->copy = os_reserve(model->copy_bytes);
   if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
-    status =
-        gust_fail_memory(err, "a copy of the model (--load mmap needs none)", model->copy_bytes);
+    status = gust_fail_memory(err, "a copy of the model (mapping the file needs none)",
+                              model->copy_bytes);
   else if (file < 0 || bytes != model->copy_bytes)
-    status = gust_fail(err, GUST_E_IO, "%s: cannot read again: it was replaced or %s", path,
-                       strerror(errno));
+    status = gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path,
+                       file < 0 ? strerror(open_error) : "it was replaced meanwhile; try again");
   if (!status) {
     copy_job job = {file, model->copy, 0, bytes, errors};
     status = run_copy(&job, pool, path, options, err);
@@ -189,6 +190,8 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
 static gust_status get_bytes(gust_model *model, const char *path, const gust_model_options *options,
                              gust_error *err) {
   gust_load load = options->load;
+  if (load != GUST_LOAD_AUTO && load != GUST_LOAD_MMAP && load != GUST_LOAD_COPY)
+    return gust_fail(err, GUST_E_ARGUMENT, "%s: unknown way of loading %d", path, (int)load);
   if (load == GUST_LOAD_AUTO) {
     uint64_t available = os_available_memory();
     bool roomy = available > AUTO_HEADROOM && model->map.bytes < available - AUTO_HEADROOM;
@@ -207,16 +210,14 @@ static void fill_info(gust_model *model) {
   const gust_header *header = &model->header;
   const gust_config *c = &header->config;
   gust_model_info *info = &model->info;
-  double parameters = 0, bytes = 0;
+  double parameters = 0;
   for (size_t i = 0; i < header->tensor_count; i++) {
     const gust_tensor *t = &header->tensors[i];
     parameters += (double)t->shape[0] * (double)t->shape[1];
-    bytes += (double)t->bytes;
     info->weight_bytes_per_token += t->bytes;
   }
   /* Of the embedding one row is read, unless it is the head as well. */
-  if (!c->tied_head)
-    info->weight_bytes_per_token -= find_tensor(header, EMBEDDING)->bytes;
+  if (!c->tied_head) info->weight_bytes_per_token -= find_tensor(header, EMBEDDING)->bytes;
   info->architecture = c->arch == GUST_ARCH_MISTRAL ? "mistral" : "llama";
   info->vocab_size = c->vocab_size;
   info->hidden_size = c->hidden_size;
@@ -236,7 +237,7 @@ static void fill_info(gust_model *model) {
   info->eos_ids = c->eos_ids;
   info->tensor_count = header->tensor_count;
   info->file_bytes = header->file_bytes;
-  info->bits_per_weight = bytes * 8 / parameters;
+  info->bits_per_weight = (double)header->file_bytes * 8 / parameters;
 }
 
 gust_status gust_model_resolve(gust_model *model, const char *where, gust_error *err) {

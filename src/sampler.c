@@ -163,11 +163,12 @@ gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int3
   memcpy(s->logits, logits, s->vocab * sizeof *logits);
   const gust_sampling *o = &s->sampling;
   if (o->repeat_penalty != 1) penalize(s, context);
-  if (o->temperature == 0) {
+  float sharpness = 1.0f / o->temperature;
+  if (isinf(sharpness)) { /* temperature 0, or next to it */
     *id = argmax(s->logits, s->vocab);
     return GUST_OK;
   }
-  double whole = context->kernels.softmax(s->weights, s->logits, s->vocab, 1.0f / o->temperature);
+  double whole = context->kernels.softmax(s->weights, s->logits, s->vocab, sharpness);
   bool filtered = o->top_k || o->top_p < 1 || o->min_p > 0;
   *id = filtered ? draw_filtered(s, whole) : draw_from_all(s, whole);
   return GUST_OK;

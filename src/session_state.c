@@ -191,6 +191,7 @@ gust_status gust_context_load_state(gust_context *context, const int32_t *ids, s
   if (status) return status;
   /* Of more than the ring holds only the end would stay, and the begin would be
    * written where the end is going to lie: harmless, in this order. */
+  gust_kv_cache_store_up_to(&c->cache, end);
   move_positions(c, begin, end, (state_cursor){.loaded = bytes});
   if (begin > c->length) c->cache.first_stored = begin;
   memcpy(c->ids + c->length, ids + c->length, (end - c->length) * sizeof *ids);

@@ -28,7 +28,8 @@ static void check_errors(void) {
   gust_context *context;
   gust_context_options options = {.cpu = "pentium"};
   CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_ARGUMENT);
-  CHECK_EQ_STR(err.text, "unknown CPU level \"pentium\"; gust --help names them");
+  CHECK_EQ_STR(err.text, "unknown CPU level \"pentium\"; expected c, avx2, avxvnni, avx512, amx, neon, dotprod or "
+               "i8mm");
   CHECK(context == NULL);
   options = (gust_context_options){.kv = (gust_kv)9};
   CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_ARGUMENT);
@@ -49,7 +50,7 @@ static void check_errors(void) {
   CHECK_EQ_INT(gust_context_feed(context, text_ids, 15, NULL, NULL, &err), GUST_OK);
   CHECK_EQ_INT(gust_context_feed(context, text_ids, 6, NULL, NULL, &err), GUST_E_CONTEXT_FULL);
   CHECK_EQ_STR(err.text,
-               "the context of 20 tokens holds 15 and has no room for 6 more; use a larger --ctx "
+               "the context of 20 tokens holds 15 and has no room for 6 more; use a larger one "
                "or a shorter text");
   CHECK_EQ_INT(gust_context_length(context), 15);
   CHECK_EQ_INT(gust_context_feed(context, text_ids, 5, NULL, NULL, NULL), GUST_OK);

@@ -143,6 +143,18 @@ static void check_greedy_and_penalty(void) {
   free(c);
 }
 
+/* So close to 0 that its inverse is infinite: greedy, not nothing. */
+static void check_tiny_temperature(void) {
+  candidate *c = candidates(1);
+  gust_sampling s = {.temperature = 1e-39f, .top_p = 1, .repeat_penalty = 1};
+  gust_sampler *sampler = make(s);
+  int32_t id;
+  CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+  CHECK_EQ_INT(id, c[0].id);
+  gust_sampler_destroy(sampler);
+  free(c);
+}
+
 static void check_seeds(void) {
   gust_sampling s = {.temperature = 1, .top_p = 0.95f, .repeat_penalty = 1, .seed = 42};
   gust_sampler *a = make(s), *b = make(s);
@@ -196,6 +208,7 @@ int main(void) {
     check_fatal("cannot feed", text);
   check_filters();
   check_greedy_and_penalty();
+  check_tiny_temperature();
   check_seeds();
   check_errors();
   gust_free(ids);
