@@ -45,12 +45,15 @@ bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
 /* fsync, then close; false when either failed. */
 bool os_sync_close(os_file file);
 void os_close(os_file file);
-/* Renames over an existing target and syncs the folder. */
+/* Renames over an existing target. Whether the rename was done is what it says:
+ * the folder is synced as well as the system allows. */
 bool os_rename(const char *from, const char *to);
 bool os_remove(const char *path);
 /* Whether `path` is a regular file or nothing: what a rename may replace. Not
  * so a folder, a device or a pipe. */
 bool os_may_replace(const char *path);
+/* Whether both paths lead, through links too, to one and the same file. */
+bool os_same_file(const char *a, const char *b);
 
 /* --- processors and time --- */
 

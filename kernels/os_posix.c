@@ -250,22 +250,24 @@ static char *folder_of(const char *path) {
   return folder;
 }
 
-bool os_rename(const char *from, const char *to) {
-  char *folder = folder_of(to);
-  if (!folder) return false;
-  bool done = rename(from, to) == 0;
-  if (done) {
-    /* A folder that may be written but not read cannot be synced. */
-    int fd = open(folder, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-      done = sync_fd(fd);
-      int error = errno;
-      close(fd);
-      if (!done) errno = error;
-    }
+/* A folder that may be written but not read cannot be synced, and after a
+ * rename it is too late to fail: the target is replaced. */
+static void sync_folder_of(const char *path) {
+  int before = errno;
+  char *folder = folder_of(path);
+  int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC) : -1;
+  if (fd >= 0) {
+    sync_fd(fd);
+    close(fd);
   }
   free(folder);
-  return done;
+  errno = before;
+}
+
+bool os_rename(const char *from, const char *to) {
+  if (rename(from, to) != 0) return false;
+  sync_folder_of(to);
+  return true;
 }
 
 bool os_remove(const char *path) {
@@ -275,6 +277,11 @@ bool os_remove(const char *path) {
 bool os_may_replace(const char *path) {
   struct stat st;
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
+bool os_same_file(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* --- what Linux tells about the machine and the container we are in --------- */

@@ -95,13 +95,10 @@ static void print_parts(json_out *json, const gust_convert_report *report) {
   json_out_close(json);
 }
 
-/* "tensors" is the same list as of `gust inspect`, so it is read from the file
- * just written. */
-static gust_status print_json(const gust_convert_report *report, const char *target,
-                              gust_error *err) {
-  gust_model *model;
-  gust_status status = model_options_look(&model, target, err);
-  if (status != GUST_OK) return status;
+/* "tensors" is the same list as of `gust inspect`; `model` is the file just
+ * written. */
+static void print_json(const gust_convert_report *report, const char *target,
+                       const gust_model *model) {
   json_out json = {.file = stdout};
   json_out_open_object(&json, NULL, true);
   json_out_string(&json, "file", target);
@@ -113,14 +110,26 @@ static gust_status print_json(const gust_convert_report *report, const char *tar
   print_parts(&json, report);
   model_report_json_tensors(&json, model);
   json_out_close(&json);
-  gust_model_close(model);
-  return GUST_OK;
+}
+
+/* A template beyond the subset of Jinja there is does not keep a model from
+ * being used, but is better known now than at the first conversation. */
+static void try_template(const cli_command *command, const gust_model *model) {
+  const gust_message message = {"user", "Hello!", strlen("Hello!")};
+  char *text = NULL;
+  gust_error err = {0};
+  if (!gust_model_chat_template(model)) return;
+  if (gust_chat_render(model, &message, 1, true, &text, &err) != GUST_OK)
+    command_note(command, "note: the chat template does not render: %s; use --template NAME",
+                 err.text);
+  free(text);
 }
 
 /* --- the command ------------------------------------------------------------------- */
 
-static gust_status convert_folder(const convert_values *values, const char *folder, gust_type type,
-                                  const char *target, gust_error *err) {
+static gust_status convert_folder(const cli_command *command, const convert_values *values,
+                                  const char *folder, gust_type type, const char *target,
+                                  gust_error *err) {
   progress_line progress;
   gust_convert_options options = {
       .type = type,
@@ -131,13 +140,17 @@ static gust_status convert_folder(const convert_values *values, const char *fold
   progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);
   gust_status status = gust_convert(folder, target, &options, &report, err);
   progress_end(&progress);
+  gust_model *model;
+  if (status == GUST_OK) status = model_options_look(&model, target, err);
   if (status != GUST_OK) return status;
   if (values->json.given) {
-    status = print_json(&report, target, err);
+    print_json(&report, target, model);
   } else {
     print_table(&report, target);
   }
-  return status == GUST_OK ? command_flush(err) : status;
+  if (!values->quiet.given) try_template(command, model);
+  gust_model_close(model);
+  return command_flush(err);
 }
 
 static int convert(const cli_command *command, int argc, char **argv) {
@@ -155,7 +168,7 @@ static int convert(const cli_command *command, int argc, char **argv) {
                           operands[0]);
   interrupt_install();
   gust_error err = {0};
-  gust_status status = convert_folder(&values, operands[0], type, target, &err);
+  gust_status status = convert_folder(command, &values, operands[0], type, target, &err);
   free(named);
   return status == GUST_OK ? 0 : command_fail(command, &err);
 }
@@ -166,9 +179,9 @@ const cli_command command_convert = {
     .synopsis = "SRC_DIR [-o FILE] [--type q4|q8|bf16|f32] [options]",
     .description =
         "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
-        "Llama-shaped checkpoint and writes them as one file, which appears under its name when it "
-        "is "
-        "complete. Ends with a table of what became of the weights; rms error is relative to them.",
+        "Llama-shaped checkpoint and writes them as one file, which appears under its name when "
+        "it is complete. Ends with a table of what became of the weights; rms error is relative "
+        "to them.",
     .operands = {"SRC_DIR"},
     .groups = {{"Options", own_options, 0},
                {"Messages", quiet_options, offsetof(convert_values, quiet)}},

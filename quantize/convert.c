@@ -7,6 +7,7 @@
 #include "checkpoint.h"
 #include "file_writer.h"
 #include "hf_config.h"
+#include "json_file.h"
 #include "os.h"
 #include "pool.h"
 #include "tensor_map.h"
@@ -94,6 +95,36 @@ static gust_status write_header(conversion *c, gust_error *err) {
   return status;
 }
 
+/* --- target ---------------------------------------------------------------------------- */
+
+static gust_status check_not_source(const conversion *c, const char *folder, const char *name,
+                                    gust_error *err) {
+  char *path = path_join(folder, name);
+  if (!path) return gust_fail_memory(err, "path", strlen(folder) + strlen(name) + 2);
+  bool same = os_same_file(c->target_path, path);
+  free(path);
+  if (!same) return GUST_OK;
+  return gust_fail(err, GUST_E_ARGUMENT,
+                   "%s: expected a file that is no part of the checkpoint, found '%s' of %s; give "
+                   "another name",
+                   c->target_path, name, folder);
+}
+
+/* The last step replaces the target, and with it, were it one of these, what
+ * the conversion was made from. */
+static gust_status check_target(const conversion *c, const char *folder, gust_error *err) {
+  static const char *const names[] = {"config.json",           "generation_config.json",
+                                      "tokenizer.json",        "tokenizer.model",
+                                      "tokenizer_config.json", "added_tokens.json",
+                                      "chat_template.jinja",   "model.safetensors.index.json"};
+  gust_status status = GUST_OK;
+  for (size_t i = 0; i < c->source.shard_count && !status; i++)
+    status = check_not_source(c, folder, c->source.shards[i].name, err);
+  for (size_t i = 0; i < sizeof names / sizeof *names && !status; i++)
+    status = check_not_source(c, folder, names[i], err);
+  return status;
+}
+
 /* --- weights -------------------------------------------------------------------------- */
 
 /* In the order of the source's bytes, which is the order they are hashed in and
@@ -138,6 +169,7 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_status status =
       hf_config_read(folder, &header->config, &header->generation, &header->chat_template, err);
   if (!status) status = checkpoint_open(&c->source, folder, err);
+  if (!status) status = check_target(c, folder, err);
   if (!status) status = tensor_map_build(&c->map, header, &c->source, c->options.type, err);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);

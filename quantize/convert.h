@@ -41,7 +41,9 @@ typedef struct gust_convert_report {
  * when complete and on disk. When anything fails, or `progress` returns true
  * (GUST_E_CANCELLED), the temporary file is removed and what was at
  * `target_path` is untouched. Of two conversions to one target at a time each
- * writes a file of its own, and the last to end stays.
+ * writes a file of its own, and the last to end stays. A target that is one of
+ * the checkpoint's own files is refused. Where `target_path` is a symbolic link,
+ * the file takes the link's place, and what the link leads to is untouched.
  *
  * Errors: GUST_E_IO (unreadable source, full disk), GUST_E_FORMAT (damaged or
  * incomplete checkpoint, NaN or infinity in a weight), GUST_E_UNSUPPORTED

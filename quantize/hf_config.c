@@ -88,17 +88,42 @@ static gust_status read_architecture(const json_file *f, gust_arch *arch, gust_e
   else
     return refuse(f, name ? name : list, "architectures",
                   "MistralForCausalLM or LlamaForCausalLM, one of them", err);
+  /* A file that contradicts itself may be one of a model that shares the name. */
+  bool mistral = *arch == GUST_ARCH_MISTRAL;
+  const json_value *type = given(f->root, "model_type");
+  if (type && !json_text_is(type, mistral ? "mistral" : "llama"))
+    return refuse(f, type, "model_type",
+                  mistral ? "'mistral', as architectures says" : "'llama', as architectures says",
+                  err);
+  return GUST_OK;
+}
+
+static gust_status refuse_partial_rotary(const json_file *f, const json_value *object,
+                                         gust_error *err) {
+  double part;
+  const json_value *value = given(object, "partial_rotary_factor");
+  if (value && !(json_double(value, &part) && part == 1.0))
+    return refuse(f, value, "partial_rotary_factor", "1", err);
   return GUST_OK;
 }
 
 static gust_status refuse_features(const json_file *f, gust_error *err) {
-  static const char *const must_be_false[] = {"attention_bias", "mlp_bias", "use_bias", "bias"};
-  static const char *const must_be_absent[] = {"num_local_experts",      "num_experts",
-                                               "n_routed_experts",       "quantization_config",
-                                               "attn_logit_softcapping", "final_logit_softcapping",
-                                               "query_pre_attn_scalar",  "attention_multiplier",
-                                               "residual_multiplier",    "embedding_multiplier",
-                                               "logits_scaling",         "logit_scale"};
+  static const char *const must_be_false[] = {"attention_bias", "mlp_bias", "use_bias", "bias",
+                                              "use_qk_norm"};
+  static const char *const must_be_absent[] = {"num_local_experts",
+                                               "num_experts",
+                                               "n_routed_experts",
+                                               "num_experts_per_tok",
+                                               "moe",
+                                               "quantization_config",
+                                               "attn_logit_softcapping",
+                                               "final_logit_softcapping",
+                                               "query_pre_attn_scalar",
+                                               "attention_multiplier",
+                                               "residual_multiplier",
+                                               "embedding_multiplier",
+                                               "logits_scaling",
+                                               "logit_scale"};
   for (size_t i = 0; i < sizeof must_be_false / sizeof *must_be_false; i++) {
     const json_value *value = given(f->root, must_be_false[i]);
     bool truth;
@@ -109,13 +134,30 @@ static gust_status refuse_features(const json_file *f, gust_error *err) {
     const json_value *value = given(f->root, must_be_absent[i]);
     if (value) return refuse(f, value, must_be_absent[i], "nothing or null", err);
   }
-  const json_value *act = given(f->root, "hidden_act");
-  if (act && !json_text_is(act, "silu")) return refuse(f, act, "hidden_act", "'silu'", err);
-  double part;
-  const json_value *rotary = given(f->root, "partial_rotary_factor");
-  if (rotary && !(json_double(rotary, &part) && part == 1.0))
-    return refuse(f, rotary, "partial_rotary_factor", "1", err);
-  return GUST_OK;
+  static const char *const activations[] = {"hidden_act", "hidden_activation"};
+  for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
+    const json_value *act = given(f->root, activations[i]);
+    if (act && !json_text_is(act, "silu")) return refuse(f, act, activations[i], "'silu'", err);
+  }
+  return refuse_partial_rotary(f, f->root, err);
+}
+
+/* What is not known may scale; keys of the value null say nothing. */
+static gust_status refuse_unknown_rope_keys(const json_file *f, const json_value *object,
+                                            const char *key, gust_error *err) {
+  static const char *const known[] = {"rope_type", "type", "factor", "rope_theta",
+                                      "partial_rotary_factor"};
+  for (const json_value *v = json_first(object); v; v = json_next(object, v)) {
+    size_t i = 0, bytes, count = sizeof known / sizeof *known;
+    while (i < count && !json_key_is(v, known[i])) i++;
+    if (i < count || json_type_of(v) == JSON_NULL) continue;
+    const char *name = json_key(v, &bytes);
+    return json_fail(f->doc, v, GUST_E_UNSUPPORTED, err,
+                     "%s: expected rope_type, type, rope_theta or partial_rotary_factor, found "
+                     "'%.*s'; gust cannot run this checkpoint",
+                     key, bytes > 48 ? 48 : (int)bytes, name);
+  }
+  return refuse_partial_rotary(f, object, err);
 }
 
 /* rope_scaling of older, rope_parameters of newer files: an object whose type,
@@ -135,6 +177,8 @@ static gust_status read_rope_object(const json_file *f, const char *key, double 
   }
   const json_value *factor = given(object, "factor");
   if (factor && !typed) return refuse(f, factor, key, "no scaling factor", err);
+  gust_status status = refuse_unknown_rope_keys(f, object, key, err);
+  if (status) return status;
   return read_number(f, object, "rope_theta", 1, 1e30, *theta, theta, err);
 }
 
@@ -160,6 +204,14 @@ static gust_status read_head_dim(const json_file *f, gust_config *c, gust_error 
 /* All layers alike: either all see a window or none does. */
 static gust_status check_layer_types(const json_file *f, const gust_config *c, gust_error *err) {
   const json_value *types = given(f->root, "layer_types");
+  if (!types) return GUST_OK;
+  if (!json_is(types, JSON_ARRAY))
+    return refuse(f, types, "layer_types", "null or an array of types", err);
+  if (json_count(types) != c->layers)
+    return json_fail(f->doc, types, GUST_E_UNSUPPORTED, err,
+                     "layer_types: expected one type for each of num_hidden_layers %u, found %zu; "
+                     "gust cannot run this checkpoint",
+                     c->layers, json_count(types));
   const char *expected = c->sliding_window ? "sliding_attention" : "full_attention";
   for (const json_value *v = json_first(types); v; v = json_next(types, v))
     if (!json_text_is(v, expected))

@@ -11,8 +11,7 @@
  *
  * What config.json leaves out has transformers' default. What it asks for and
  * gust lacks is refused by name with GUST_E_UNSUPPORTED. In a Llama model
- * sliding_window means nothing, as in transformers. config->tied_head says what
- * the file says; whether there is a head of its own the weights tell.
+ * sliding_window means nothing, as in transformers.
  *
  * Sampling: do_sample false means temperature 0. Fields that
  * generation_config.json leaves out have gust's defaults: temperature 0.7,

@@ -360,9 +360,9 @@ static gust_status import_model(importer *im, protobuf_reader reader,
   return status;
 }
 
-gust_status gust_import_sentencepiece_with(const uint8_t *bytes, size_t count, const char *where,
-                                           const gust_sentencepiece_options *options,
-                                           gust_vocabulary *vocabulary, gust_error *err) {
+gust_status gust_import_sentencepiece(const uint8_t *bytes, size_t count, const char *where,
+                                      const gust_sentencepiece_options *options,
+                                      gust_vocabulary *vocabulary, gust_error *err) {
   *vocabulary = (gust_vocabulary){.unk_id = -1};
   /* The defaults of SentencePiece's own description of the format. */
   importer im = {.where = where,
@@ -380,10 +380,4 @@ gust_status gust_import_sentencepiece_with(const uint8_t *bytes, size_t count, c
   free(im.types);
   if (status) gust_vocabulary_clear(vocabulary);
   return status;
-}
-
-gust_status gust_import_sentencepiece(const uint8_t *bytes, size_t count, const char *where,
-                                      gust_vocabulary *vocabulary, gust_error *err) {
-  const gust_sentencepiece_options options = {.add_bos = true, .legacy = true};
-  return gust_import_sentencepiece_with(bytes, count, where, &options, vocabulary, err);
 }

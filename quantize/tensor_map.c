@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define NAME_BYTES 96
+#define EMBEDDING_NAME "model.embed_tokens.weight"
+#define HEAD_NAME "lm_head.weight"
 
 /* What a tensor does decides its type in a q4 file. */
 typedef enum tensor_role { ROLE_NORM, ROLE_MATRIX, ROLE_PRECISE_MATRIX } tensor_role;
@@ -91,6 +93,28 @@ static gust_status add_layer(map_builder *b, uint32_t layer) {
   return GUST_OK;
 }
 
+/* Some exports spell a tied head out once more. One that differs contradicts
+ * config.json, and which of the two is right cannot be told. */
+static gust_status check_tied_head(map_builder *b) {
+  const checkpoint_entry *head = checkpoint_find(b->source, HEAD_NAME);
+  if (!head) return GUST_OK;
+  const checkpoint_entry *embedding = checkpoint_find(b->source, EMBEDDING_NAME);
+  const safetensors_file *head_file = &b->source->shards[head->shard].file;
+  const safetensors_file *embedding_file = &b->source->shards[embedding->shard].file;
+  const safetensors_tensor *h = checkpoint_tensor(b->source, head);
+  const safetensors_tensor *e = checkpoint_tensor(b->source, embedding);
+  bool same = h->dtype == e->dtype && h->rank == e->rank && h->bytes == e->bytes;
+  for (uint32_t i = 0; i < e->rank && same; i++) same = h->shape[i] == e->shape[i];
+  if (same &&
+      memcmp(head_file->map.data + h->offset, embedding_file->map.data + e->offset, e->bytes) == 0)
+    return GUST_OK;
+  return gust_fail(b->err, GUST_E_UNSUPPORTED,
+                   "%s: tensor '" HEAD_NAME "': expected none, or the bytes of '" EMBEDDING_NAME
+                   "', as config.json says tie_word_embeddings, found another; if the head is the "
+                   "model's own, set tie_word_embeddings to false",
+                   head_file->path);
+}
+
 #define TENSORS_PER_LAYER 9
 #define TENSORS_BESIDE 3 /* embedding, last norm, head */
 
@@ -100,14 +124,13 @@ static gust_status add_all(map_builder *b) {
   b->header->tensors = calloc(most, sizeof *b->header->tensors);
   if (!b->header->tensors)
     return gust_fail_memory(b->err, "tensor list", most * sizeof *b->header->tensors);
-  gust_status status = add_tensor(b, "model.embed_tokens.weight", ROLE_PRECISE_MATRIX,
-                                  c->vocab_size, c->hidden_size);
+  gust_status status =
+      add_tensor(b, EMBEDDING_NAME, ROLE_PRECISE_MATRIX, c->vocab_size, c->hidden_size);
   for (uint32_t i = 0; i < c->layers && !status; i++) status = add_layer(b, i);
   if (!status) status = add_tensor(b, "model.norm.weight", ROLE_NORM, c->hidden_size, 0);
   if (status) return status;
-  c->tied_head = c->tied_head && !checkpoint_find(b->source, "lm_head.weight");
-  if (c->tied_head) return GUST_OK;
-  return add_tensor(b, "lm_head.weight", ROLE_PRECISE_MATRIX, c->vocab_size, c->hidden_size);
+  if (c->tied_head) return check_tied_head(b);
+  return add_tensor(b, HEAD_NAME, ROLE_PRECISE_MATRIX, c->vocab_size, c->hidden_size);
 }
 
 /* --- surplus tensors --------------------------------------------------------------- */
@@ -117,14 +140,19 @@ static bool ends_with(const char *text, const char *end) {
   return a >= b && strcmp(text + a - b, end) == 0;
 }
 
+/* What the file does without: rotary_emb.inv_freq of old exports, which
+ * rope_theta says already, and a head that is the embedding. */
+static bool may_be_left_out(const map_builder *b, const char *name) {
+  return ends_with(name, ".rotary_emb.inv_freq") ||
+         (b->header->config.tied_head && strcmp(name, HEAD_NAME) == 0);
+}
+
 static gust_status check_surplus(map_builder *b) {
   for (size_t s = 0; s < b->source->shard_count; s++) {
     const safetensors_file *file = &b->source->shards[s].file;
     for (size_t t = 0; t < file->tensor_count; t++) {
       const char *name = file->tensors[t].name;
-      /* Old exports carry what rope_theta says already. */
-      if (b->map->targets[s][t] != TENSOR_MAP_NONE || ends_with(name, ".rotary_emb.inv_freq"))
-        continue;
+      if (b->map->targets[s][t] != TENSOR_MAP_NONE || may_be_left_out(b, name)) continue;
       return gust_fail(b->err, GUST_E_UNSUPPORTED,
                        "%s: tensor '%s': expected only the tensors of config.json's architecture, "
                        "found this one too; gust cannot run this checkpoint",

@@ -11,16 +11,18 @@
 
 typedef struct tensor_map {
   /* targets[s][t]: index into header->tensors of tensor t of shard s, or
-   * TENSOR_MAP_NONE for one that is left out (rotary_emb.inv_freq). */
+   * TENSOR_MAP_NONE for one that is left out (rotary_emb.inv_freq, a tied
+   * lm_head). */
   size_t **targets;
   size_t shard_count;
 } tensor_map;
 
 /* Fills header->tensors (name, type, rank, shape) from header->config and
  * checks that the checkpoint has just these, in these shapes: one that is
- * missing, surplus or of another shape is refused by name. With a tied head and
- * no lm_head.weight in the checkpoint there is none in the file; when there is
- * one, config.tied_head becomes false. *map is to be cleared in every case. */
+ * missing, surplus or of another shape is refused by name. With a tied head there
+ * is no lm_head.weight in the file; one in the checkpoint is left out when it is
+ * the embedding byte for byte, and refused otherwise. *map is to be cleared in
+ * every case. */
 gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpoint *source,
                              gust_type matrix_type, gust_error *err);
 void tensor_map_clear(tensor_map *map);

@@ -110,8 +110,8 @@ static gust_status import_sentencepiece(const char *folder, const input *model, 
   gust_status status = json_file_open(&config, folder, "tokenizer_config.json", false, err);
   if (!status && config.root) status = read_options(&config, &options, err);
   if (!status)
-    status = gust_import_sentencepiece_with(model->map.data, model->map.bytes, model->path,
-                                            &options, v, err);
+    status =
+        gust_import_sentencepiece(model->map.data, model->map.bytes, model->path, &options, v, err);
   if (!status && config.root) status = check_added_decoder(&config, v, err);
   if (!status) status = check_added_file(folder, v, err);
   json_file_close(&config);

@@ -29,12 +29,9 @@ typedef struct gust_sentencepiece_options {
 
 /* A SentencePiece tokenizer.model of the BPE type. Control pieces, <unk> and
  * user-defined pieces are read in the text as added tokens, as Hugging Face
- * does. BOS goes first, and a prefix after each special token. */
+ * does. */
 gust_status gust_import_sentencepiece(const uint8_t *bytes, size_t count, const char *where,
+                                      const gust_sentencepiece_options *options,
                                       gust_vocabulary *vocabulary, gust_error *err);
-/* The same with options. */
-gust_status gust_import_sentencepiece_with(const uint8_t *bytes, size_t count, const char *where,
-                                           const gust_sentencepiece_options *options,
-                                           gust_vocabulary *vocabulary, gust_error *err);
 
 #endif

@@ -20,8 +20,17 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 . "$root/scripts/find_tools.sh"
 
 thread_tests="pool context"
-valgrind_tests="os pool checksum json format safetensors tokenizer text_decoder
-  options cli_parts quantizers"
+# What takes less than a minute each there, and passes without a real CPU's arithmetic.
+valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
+  options cli_parts quantizers answer_parts chat_parts example
+  fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
+  fuzz-session_journal fuzz-line_editor"
+
+# Reference data beside the sources; tests that need it skip without.
+if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
+  GUST_TEST_REFS=$(cd "$root/../shared/refs" && pwd)
+  export GUST_TEST_REFS
+fi
 
 modes=
 werror=false
@@ -128,7 +137,7 @@ run_mode() {
       # hwloc says on stderr that it cannot read CPUID there.
       run_tests valgrind "-Dbuildtype=debugoptimized -Dhwloc=disabled" --timeout-multiplier 20 \
         --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full \
-          --suppressions='$root/tests/valgrind.supp' --child-silent-after-fork=yes"
+          --child-silent-after-fork=yes"
       ;;
   esac
 }

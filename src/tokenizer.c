@@ -328,23 +328,6 @@ void gust_tokenizer_spelling(const gust_tokenizer *t, int32_t id, const char **t
   *bytes = known(t, id) ? t->text_start[id + 1] - t->text_start[id] : 0;
 }
 
-int32_t gust_tokenizer_find(const gust_tokenizer *t, const char *text, size_t bytes) {
-  uint32_t low = 0, high = t->piece_count;
-  while (low < high) {
-    uint32_t middle = low + (high - low) / 2, length, id = t->sorted[middle];
-    const char *spelling = gust_spelling(t, id, &length);
-    size_t common = length < bytes ? length : bytes;
-    int order = common ? memcmp(spelling, text, common) : 0;
-    if (order == 0 && length == bytes) return (int32_t)id;
-    if (order < 0 || (order == 0 && length < bytes)) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return -1;
-}
-
 bool gust_tokenizer_strips_prefix(const gust_tokenizer *t) {
   return (t->options & GUST_TOKENIZER_STRIP_PREFIX) != 0;
 }

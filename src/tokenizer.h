@@ -98,8 +98,6 @@ void gust_tokenizer_spelling(const gust_tokenizer *tokenizer, int32_t id, const 
                              size_t *bytes);
 /* GUST_PIECE_ flags of an id; 0 for one that is out of range. */
 uint32_t gust_tokenizer_flags(const gust_tokenizer *tokenizer, int32_t id);
-/* The id of the piece spelled so, or -1. */
-int32_t gust_tokenizer_find(const gust_tokenizer *tokenizer, const char *text, size_t bytes);
 /* Whether decoding drops one leading space. */
 bool gust_tokenizer_strips_prefix(const gust_tokenizer *tokenizer);
 

@@ -27,7 +27,7 @@ _Noreturn void check_fatal(const char *what, const char *detail);
 /* Paths; valid until the program ends. */
 const char *check_data(const char *name); /* tests/data/NAME */
 const char *check_demo(void);             /* models/demo */
-const char *check_refs(const char *name); /* reference data; NULL where absent */
+const char *check_refs(const char *name); /* $GUST_TEST_REFS/NAME; NULL where absent */
 const char *check_temp(void);             /* a fresh folder, removed at the end */
 /* "<check_temp()>/NAME". */
 const char *check_temp_file(const char *name);

@@ -40,7 +40,6 @@ static void test_shape(void) {
   CHECK(a->rope_theta == b->rope_theta);
   CHECK(a->norm_eps == b->norm_eps);
   CHECK_EQ_INT(a->weight_bytes_per_token, b->weight_bytes_per_token);
-  CHECK(a->bits_per_weight == b->bits_per_weight);
   CHECK(!a->has_chat_template);
   CHECK_EQ_INT(a->load, GUST_LOAD_COPY);
   if (CHECK_EQ_INT(a->tensor_count, b->tensor_count))

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "checkpoint_maker.h"
 #include "run_gust.h"
 
 /* The number after "name": in a JSON text; NaN when there is none. */
@@ -246,6 +247,56 @@ static void test_logits(void) {
   free(data);
 }
 
+/* A model of another shape than the demo's, in a file NAME.gust; with fewer layers than
+ * maker_small's when `layers` says so. */
+static const char *small_model(const char *name, unsigned layers) {
+  char file[64], beyond[64];
+  snprintf(file, sizeof file, "%s.gust", name);
+  snprintf(beyond, sizeof beyond, "model.layers.%u.", layers);
+  maker_model m = maker_small(false, true);
+  maker_model kept = m;
+  kept.layers = layers;
+  kept.tensors = malloc(m.tensor_count * sizeof *m.tensors);
+  if (!kept.tensors) check_fatal("out of memory", name);
+  kept.tensor_count = 0;
+  for (size_t i = 0; i < m.tensor_count; i++)
+    if (strncmp(m.tensors[i].name, beyond, strlen(beyond)) != 0)
+      kept.tensors[kept.tensor_count++] = m.tensors[i];
+  maker_write(&kept, check_temp_file(name), "BF16", 1);
+  const char *path = check_temp_file(file);
+  CHECK_GUST(0, NULL, "", NULL, "convert", check_temp_file(name), "-o", path, "--quiet");
+  free(kept.tensors);
+  maker_free(&m);
+  return path;
+}
+
+/* What --against and --chunks ask for that is not there. */
+static void test_eval_limits(void) {
+  const char *model = run_gust_demo("q4"), *text = check_data("heldout.txt");
+  const char *two = small_model("two", 2), *one = small_model("one", 1);
+  char line[1024];
+  snprintf(line, sizeof line,
+           "gust eval: %s: vocab_size: expected 4096 as in %s, found 300; give a file converted "
+           "from the same checkpoint\n",
+           two, model);
+  CHECK_GUST(1, "", line, NULL, "eval", model, "--against", two, "--text", text, "--quiet");
+  snprintf(line, sizeof line,
+           "gust eval: %s: layers: expected 2 as in %s, found 1; give a file converted from the "
+           "same checkpoint\n",
+           one, two);
+  CHECK_GUST(1, "", line, NULL, "eval", two, "--against", one, "--text", text, "--quiet");
+
+  /* Ten bytes and a prefix, of which the small models make an id each. */
+  const char *brief = check_temp_file("brief.txt");
+  check_write_file(brief, "0123456789", 10);
+  CHECK_GUST(0, NULL, "gust eval: --chunks 9: the text has only 2; all of them are scored\n", NULL,
+             "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9", "--load", "mmap");
+  CHECK_GUST(0, NULL, "", NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "2",
+             "--load", "mmap");
+  CHECK_GUST(0, NULL, "", NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9",
+             "--quiet");
+}
+
 static void test_eval(void) {
   const char *reference = run_gust_demo("f32"), *model = run_gust_demo("q4");
   const char *text = check_data("heldout.txt");
@@ -446,6 +497,7 @@ int main(void) {
   test_tokenize();
   test_logits();
   test_eval();
+  test_eval_limits();
   test_run();
   test_run_json();
   test_run_seed();

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
@@ -23,6 +24,7 @@
 #include "checksum.h"
 #include "convert.h"
 #include "quantizers.h"
+#include "run_gust.h"
 
 static const char *source, *output, *target; /* a folder, a folder, a file in it */
 
@@ -210,12 +212,27 @@ static void heads(void) {
   CHECK_CONTAINS(err.text, ": expected a tensor 'lm_head.weight', found none; download");
   maker_free(&m);
 
+  /* A head beside a tied embedding: its copy is left out, another is refused. */
   m = maker_small(true, true);
   maker_write(&m, source, "F32", 1);
-  CHECK_EQ_INT(convert(source, GUST_TYPE_Q8, 1, &err), GUST_OK);
-  r = read_result(target);
-  CHECK(!r.header.config.tied_head && find(&r, "lm_head.weight"));
-  free_result(&r);
+  CHECK_EQ_INT(convert(source, GUST_TYPE_Q8, 1, &err), GUST_E_UNSUPPORTED);
+  CHECK_CONTAINS(err.text,
+                 "model.safetensors: tensor 'lm_head.weight': expected none, or the bytes of "
+                 "'model.embed_tokens.weight', as config.json says tie_word_embeddings, found "
+                 "another; if the head is the model's own, set tie_word_embeddings to false");
+  memcpy(maker_find(&m, "lm_head.weight")->values,
+         maker_find(&m, "model.embed_tokens.weight")->values,
+         (size_t)m.vocab * m.hidden * sizeof(float));
+  for (unsigned shards = 1; shards <= 2; shards++) {
+    const char *folder = shards == 1 ? source : check_temp_file("tied");
+    maker_write(&m, folder, "BF16", shards);
+    CHECK_EQ_INT(convert(folder, GUST_TYPE_Q8, 1, &err), GUST_OK);
+    CHECK_EQ_STR(err.text, "");
+    r = read_result(target);
+    CHECK(r.header.config.tied_head && !find(&r, "lm_head.weight"));
+    CHECK_EQ_INT(r.header.tensor_count, m.tensor_count - 1);
+    free_result(&r);
+  }
   maker_free(&m);
 }
 
@@ -233,11 +250,15 @@ static void side_files(void) {
   gust_error err;
   char path[512];
   maker_write(&m, source, "F32", 1);
-  maker_patch(source, "config.json", "MistralForCausalLM", "LlamaForCausalLM");
+  maker_patch(source, "config.json", "[\"MistralForCausalLM\"]",
+              "[\"LlamaForCausalLM\"], \"model_type\": \"llama\", \"use_qk_norm\": false, "
+              "\"hidden_activation\": \"silu\", \"num_experts_per_tok\": null, "
+              "\"layer_types\": [\"full_attention\", \"full_attention\"]");
   maker_patch(source, "config.json", "\"head_dim\": 6", "\"head_dim\": null");
   maker_patch(source, "config.json", " \"rope_theta\": 10000.0,\n", "");
   maker_patch(source, "config.json", "\"rope_scaling\": null",
-              "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 5e5}");
+              "\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 5e5, "
+              "\"partial_rotary_factor\": 1.0, \"mscale\": null}");
   snprintf(path, sizeof path, "%s/generation_config.json", source);
   check_write_file(path, generation, strlen(generation));
   snprintf(path, sizeof path, "%s/tokenizer_config.json", source);
@@ -307,6 +328,35 @@ static const struct refusal {
      "num_local_experts: expected nothing or null, found 8"},
     {CONFIG, "\"rope_scaling\": null", "\"quantization_config\": {}", GUST_E_UNSUPPORTED,
      "quantization_config: expected nothing or null, found an object"},
+    {CONFIG, "\"rope_scaling\": null", "\"model_type\": \"gemma\"", GUST_E_UNSUPPORTED,
+     "config.json:15:16: model_type: expected 'mistral', as architectures says, found 'gemma'"},
+    {CONFIG, "\"rope_scaling\": null", "\"model_type\": \"llama\"", GUST_E_UNSUPPORTED,
+     "model_type: expected 'mistral', as architectures says, found 'llama'"},
+    {CONFIG, "[\"MistralForCausalLM\"]", "[\"LlamaForCausalLM\"], \"model_type\": \"mistral\"",
+     GUST_E_UNSUPPORTED, "model_type: expected 'llama', as architectures says, found 'mistral'"},
+    {CONFIG, "\"rope_scaling\": null", "\"num_experts_per_tok\": 2", GUST_E_UNSUPPORTED,
+     "num_experts_per_tok: expected nothing or null, found 2"},
+    {CONFIG, "\"rope_scaling\": null", "\"moe\": {\"num_experts\": 8}", GUST_E_UNSUPPORTED,
+     "moe: expected nothing or null, found an object"},
+    {CONFIG, "\"rope_scaling\": null", "\"use_qk_norm\": true", GUST_E_UNSUPPORTED,
+     "use_qk_norm: expected false, found true"},
+    {CONFIG, "\"rope_scaling\": null", "\"hidden_activation\": \"gelu_pytorch_tanh\"",
+     GUST_E_UNSUPPORTED, "hidden_activation: expected 'silu', found 'gelu_pytorch_tanh'"},
+    {CONFIG, "\"rope_scaling\": null", "\"layer_types\": \"sliding_attention\"", GUST_E_UNSUPPORTED,
+     "layer_types: expected null or an array of types, found 'sliding_attention'"},
+    {CONFIG, "\"rope_scaling\": null", "\"layer_types\": [\"sliding_attention\"]",
+     GUST_E_UNSUPPORTED,
+     "layer_types: expected one type for each of num_hidden_layers 2, found 1; gust cannot run"},
+    {CONFIG, "\"rope_scaling\": null",
+     "\"layer_types\": [\"sliding_attention\", \"full_attention\"]", GUST_E_UNSUPPORTED,
+     "layer_types: expected 'sliding_attention' in all layers, as sliding_window says, found "
+     "'full_attention'"},
+    {CONFIG, "\"rope_scaling\": null", "\"rope_scaling\": {\"mscale\": 2.0}", GUST_E_UNSUPPORTED,
+     "rope_scaling: expected rope_type, type, rope_theta or partial_rotary_factor, found 'mscale'; "
+     "gust cannot run this checkpoint"},
+    {CONFIG, "\"rope_scaling\": null",
+     "\"rope_parameters\": {\"rope_type\": \"default\", \"partial_rotary_factor\": 0.5}",
+     GUST_E_UNSUPPORTED, "partial_rotary_factor: expected 1, found 0.5"},
     {CONFIG, "\"vocab_size\": 300,", "", GUST_E_FORMAT, "vocab_size"},
     {CONFIG, "\"vocab_size\": 300", "\"vocab_size\": -300", GUST_E_FORMAT, "vocab_size"},
     {CONFIG, "\"vocab_size\": 300", "\"vocab_size\": 0", GUST_E_UNSUPPORTED,
@@ -607,6 +657,141 @@ static void bad_places(void) {
   maker_free(&m);
 }
 
+/* The checkpoint itself is no target, by whatever name. */
+static void own_sources(void) {
+  static const char *const names[] = {
+      "config.json",           "tokenizer.json",           "generation_config.json",
+      "tokenizer_config.json", "model-2-of-2.safetensors", "model.safetensors.index.json"};
+  const char *folder = check_temp_file("own");
+  maker_model m = maker_small(false, true);
+  maker_write(&m, folder, "BF16", 2);
+  check_write_file(check_temp_file("own/generation_config.json"), "{}", 2);
+  check_write_file(check_temp_file("own/tokenizer_config.json"), "{}", 2);
+  size_t files = files_in(folder);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char path[512], words[1200];
+    gust_error err = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    size_t before, after;
+    char *old = check_read_file(path, &before);
+    CHECK_EQ_INT(gust_convert(folder, path, NULL, NULL, &err), GUST_E_ARGUMENT);
+    snprintf(words, sizeof words,
+             "%s: expected a file that is no part of the checkpoint, found '%s' of %s; give "
+             "another name",
+             path, names[i], folder);
+    CHECK_EQ_STR(err.text, words);
+    char *new = check_read_file(path, &after);
+    CHECK(before == after && memcmp(old, new, before) == 0);
+    CHECK_EQ_INT(files_in(folder), files);
+    free(old);
+    free(new);
+  }
+  gust_error err = {0};
+  const char *link_path = check_temp_file("output/link.gust");
+  CHECK(symlink(check_temp_file("own/model-1-of-2.safetensors"), link_path) == 0);
+  CHECK_EQ_INT(gust_convert(folder, link_path, NULL, NULL, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text,
+                 "link.gust: expected a file that is no part of the checkpoint, found "
+                 "'model-1-of-2.safetensors' of ");
+  remove(link_path);
+
+  /* A link to another file gives way to the file. */
+  struct stat st;
+  const char *other = check_temp_file("other");
+  check_write_file(other, "other", 5);
+  CHECK(symlink(other, link_path) == 0);
+  CHECK_EQ_INT(gust_convert(folder, link_path, NULL, NULL, &err), GUST_OK);
+  CHECK(lstat(link_path, &st) == 0 && S_ISREG(st.st_mode));
+  char *text = check_read_file(other, NULL);
+  CHECK_EQ_STR(text, "other");
+  free(text);
+  remove(link_path);
+  maker_free(&m);
+}
+
+/* --- the command ------------------------------------------------------------------------- */
+
+static void size_limit(void) {
+  char script[2048], words[1024];
+  /* The shell's limit counts blocks of 512 bytes. */
+  snprintf(script, sizeof script, "ulimit -f 100; exec '%s' convert '%s' -o '%s' --quiet",
+           run_gust_binary(), check_demo(), target);
+  const char *argv[] = {"/bin/sh", "-c", script, NULL};
+  remove(target);
+  signal(SIGXFSZ, SIG_DFL);
+  run_result run = run_program(argv, "", 0);
+  CHECK_EQ_INT(run.code, 1);
+  snprintf(words, sizeof words,
+           "gust convert: %s: expected to write it, found: File too large; the file may not grow "
+           "so large here: raise the limit (ulimit -f)\n",
+           target);
+  CHECK_EQ_STR(run.err, words);
+  CHECK_EQ_INT(files_in(output), 0);
+  run_result_clear(&run);
+}
+
+/* Ctrl-\ as soon as the temporary file is there. */
+static void quit_key(void) {
+  const char *errors = check_temp_file("errors");
+  const struct timespec pause = {0, 500000};
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    if (!freopen(errors, "w", stderr)) _exit(126);
+    execl(run_gust_binary(), "gust", "convert", check_demo(), "-o", target, "--type", "q4",
+          "--threads", "1", "--quiet", (char *)NULL);
+    _exit(127);
+  }
+  if (child < 0) check_fatal("fork", "gust");
+  int status = 0;
+  bool ended = false;
+  while (!ended && files_in(output) == 0) {
+    nanosleep(&pause, NULL);
+    ended = waitpid(child, &status, WNOHANG) != 0;
+  }
+  if (!ended) {
+    kill(child, SIGQUIT);
+    waitpid(child, &status, 0);
+  }
+  CHECK(WIFEXITED(status));
+  CHECK_EQ_INT(WEXITSTATUS(status), 128 + SIGQUIT);
+  char *text = check_read_file(errors, NULL);
+  CHECK_CONTAINS(text, "the conversion was stopped; nothing is left of it");
+  free(text);
+  CHECK_EQ_INT(files_in(output), 0);
+}
+
+static void broken_template(void) {
+  static const struct {
+    const char *source, *words;
+  } cases[] = {
+      {"{% for m in messages %}{{ m.content }}{% endfor %}", ""},
+      {"{{ raise_exception('no users') }}",
+       "gust convert: note: the chat template does not render: "},
+      {"{% frobnicate %}", "gust convert: note: the chat template does not render: "},
+  };
+  const char *folder = check_temp_file("template");
+  maker_model m = maker_small(false, true);
+  maker_write(&m, folder, "BF16", 1);
+  CHECK_GUST(0, NULL, "", NULL, "convert", folder, "-o", target); /* has none */
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    check_write_file(check_temp_file("template/chat_template.jinja"), cases[i].source,
+                     strlen(cases[i].source));
+    run_result run = run_gust(NULL, "convert", folder, "-o", target, (const char *)NULL);
+    CHECK_EQ_INT(run.code, 0);
+    if (*cases[i].words) {
+      CHECK(strncmp(run.err, cases[i].words, strlen(cases[i].words)) == 0);
+      CHECK_CONTAINS(run.err, "; use --template NAME\n");
+    } else {
+      CHECK_EQ_STR(run.err, "");
+    }
+    run_result_clear(&run);
+    CHECK_GUST(0, NULL, "", NULL, "convert", folder, "-o", target, "--quiet");
+  }
+  remove(target);
+  maker_free(&m);
+}
+
 /* --- real checkpoints -------------------------------------------------------------------- */
 
 static void demo(void) {
@@ -668,6 +853,10 @@ int main(void) {
   limited();
   full_disk();
   bad_places();
+  own_sources();
+  size_limit();
+  quit_key();
+  broken_template();
   demo();
   stories();
   return check_finish();

@@ -198,6 +198,30 @@ static void renamed_and_removed(void) {
   if (chdir(folder) != 0) check_fatal("cannot go back to", folder);
 }
 
+static void same_files(void) {
+  const char *file = check_temp_file("one"), *link_path = check_temp_file("link");
+  check_write_file(file, "1", 1);
+  check_write_file(check_temp_file("two"), "1", 1);
+  CHECK(symlink(file, link_path) == 0);
+  CHECK(os_same_file(file, file));
+  CHECK(os_same_file(link_path, file));
+  CHECK(!os_same_file(check_temp_file("two"), file));
+  CHECK(!os_same_file(check_temp_file("none"), check_temp_file("none")));
+}
+
+/* A rename into a folder that cannot be opened, and so not be synced, is one all
+ * the same. Root can open all folders. */
+static void rename_without_sync(void) {
+  const char *folder = check_temp_file("unreadable"), *to = check_temp_file("unreadable/to");
+  const char *from = check_temp_file("from");
+  CHECK(mkdir(folder, 0700) == 0);
+  check_write_file(from, "1", 1);
+  CHECK(chmod(folder, 0300) == 0);
+  CHECK(os_rename(from, to));
+  CHECK(chmod(folder, 0700) == 0);
+  CHECK(os_remove(to));
+}
+
 static void machine(void) {
   unsigned cores = os_physical_cores();
   long online = sysconf(_SC_NPROCESSORS_ONLN);
@@ -222,6 +246,8 @@ int main(void) {
   refused_files();
   files_at_offsets();
   renamed_and_removed();
+  same_files();
+  rename_without_sync();
   machine();
   return check_finish();
 }

@@ -125,9 +125,6 @@ static void test_merging(void) {
   expect(t, "<s></s>", "1 2");
   expect(t, "<s", "3 11 127");
   CHECK_EQ_INT(gust_tokenizer_size(t), 268);
-  CHECK_EQ_INT(gust_tokenizer_find(t, "abc", 3), 9);
-  CHECK_EQ_INT(gust_tokenizer_find(t, "abcd", 4), -1);
-  CHECK_EQ_INT(gust_tokenizer_find(t, "", 0), -1);
   CHECK(gust_tokenizer_strips_prefix(t));
   const char *text;
   size_t bytes;

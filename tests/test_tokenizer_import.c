@@ -203,11 +203,12 @@ static void put_usual(writer *w) {
 }
 
 static gust_status import(const writer *w, gust_vocabulary *v, gust_error *err) {
+  const gust_sentencepiece_options options = {.add_bos = true, .legacy = true};
   uint8_t *copy = malloc(w->count ? w->count : 1); /* exactly as long, for sanitizers */
   if (!copy) check_fatal("malloc", "a tokenizer.model");
   memcpy(copy, w->data, w->count);
   *err = (gust_error){0};
-  gust_status status = gust_import_sentencepiece(copy, w->count, "t.model", v, err);
+  gust_status status = gust_import_sentencepiece(copy, w->count, "t.model", &options, v, err);
   CHECK_EQ_INT(err->status, status);
   free(copy);
   return status;

@@ -29,13 +29,15 @@ gust_tokenizer *tokenizer_of_json(const char *text) {
 }
 
 gust_tokenizer *tokenizer_of_file(const char *path) {
+  const gust_sentencepiece_options options = {.add_bos = true, .legacy = true};
   gust_vocabulary vocabulary;
   gust_error err;
   size_t bytes;
   char *text = check_read_file(path, &bytes);
   gust_status status =
       strstr(path, ".model")
-          ? gust_import_sentencepiece((const uint8_t *)text, bytes, path, &vocabulary, &err)
+          ? gust_import_sentencepiece((const uint8_t *)text, bytes, path, &options, &vocabulary,
+                                      &err)
           : gust_import_tokenizer_json((const uint8_t *)text, bytes, path, &vocabulary, &err);
   if (status) check_fatal(path, err.text);
   free(text);

@@ -91,17 +91,30 @@ static void close_side(eval_side *side) {
   gust_model_close(side->model);
 }
 
-/* The two must speak of the same tokens, or their divergence means nothing. */
+/* The two must be one model and speak of the same tokens, or their divergence means
+ * nothing. */
 static gust_status check_pair(const eval_state *state, const char *path, const char *against,
                               gust_error *err) {
   const eval_side *model = &state->model, *reference = &state->reference;
-  uint32_t vocab = gust_model_get_info(model->model)->vocab_size;
-  uint32_t other = gust_model_get_info(reference->model)->vocab_size;
-  if (vocab != other)
-    return command_error(err, GUST_E_ARGUMENT,
-                         "%s: expected the vocabulary of %s (%u ids), found %u ids; give a file "
-                         "converted from the same checkpoint",
-                         against, path, vocab, other);
+  const gust_model_info *info = gust_model_get_info(model->model);
+  const gust_model_info *other = gust_model_get_info(reference->model);
+  const struct {
+    const char *name;
+    uint32_t expected, found;
+  } shape[] = {
+      {"vocab_size", info->vocab_size, other->vocab_size},
+      {"hidden_size", info->hidden_size, other->hidden_size},
+      {"layers", info->layers, other->layers},
+      {"heads", info->heads, other->heads},
+      {"kv_heads", info->kv_heads, other->kv_heads},
+      {"head_dim", info->head_dim, other->head_dim},
+  };
+  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
+    if (shape[i].expected != shape[i].found)
+      return command_error(err, GUST_E_ARGUMENT,
+                           "%s: %s: expected %u as in %s, found %u; give a file converted from the "
+                           "same checkpoint",
+                           against, shape[i].name, shape[i].expected, path, shape[i].found);
   if (model->count != reference->count ||
       memcmp(model->ids, reference->ids, model->count * sizeof *model->ids) != 0)
     return command_error(err, GUST_E_ARGUMENT,
@@ -130,8 +143,12 @@ static gust_status evaluate(const cli_command *command, eval_state *state,
                          "%s: expected at least one chunk of %zu tokens, found %zu tokens; give a "
                          "longer text or a smaller --ctx",
                          values->own.text.text, chunk, state->model.count);
-  if (values->own.chunks.given && values->own.chunks.count < chunks)
+  if (values->own.chunks.given && values->own.chunks.count <= chunks) {
     chunks = (size_t)values->own.chunks.count;
+  } else if (values->own.chunks.given && !values->model.quiet.given) {
+    command_note(command, "--chunks %llu: the text has only %zu; all of them are scored",
+                 (unsigned long long)values->own.chunks.count, chunks);
+  }
   const gust_model_info *info = gust_model_get_info(state->model.model);
   progress_line progress;
   progress_begin(&progress, "evaluating", PROGRESS_TOKENS, values->model.quiet.given);
@@ -208,12 +225,9 @@ const cli_command command_eval = {
     .synopsis = "MODEL --text FILE [--against REFERENCE.gust] [options]",
     .description =
         "Cuts the text into chunks, starts each with the begin-of-sequence id and scores its "
-        "second "
-        "half: mean negative log-likelihood and perplexity. With --against also the "
-        "Kullback-Leibler "
-        "divergence of the reference's predictions from the model's (mean, median, 99th "
-        "percentile) "
-        "and how often their likeliest tokens agree.",
+        "second half: mean negative log-likelihood and perplexity. With --against also the "
+        "Kullback-Leibler divergence of the reference's predictions from the model's (mean, "
+        "median, 99th percentile) and how often their likeliest tokens agree.",
     .operands = {"MODEL"},
     .groups = {{"Options", own_options, offsetof(eval_values, own)},
                {"Running", model_options, offsetof(eval_values, model)}},

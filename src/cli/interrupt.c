@@ -34,7 +34,7 @@ void interrupt_install(void) {
       wake_pipe[0] = wake_pipe[1] = -1;
     }
   }
-  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     struct sigaction action, old;
     if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;
@@ -64,6 +64,7 @@ int interrupt_descriptor(void) {
   return wake_pipe[0];
 }
 
-void interrupt_ignore_pipe(void) {
+void interrupt_ignore_writes(void) {
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
 }

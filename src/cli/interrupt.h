@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP only set the flag. Signals that were
+/* From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT only set the flag. Signals that were
  * ignored when the program started stay so (nohup, background jobs). */
 void interrupt_install(void);
 
@@ -24,7 +24,8 @@ void interrupt_clear(void);
  * there is none. */
 int interrupt_descriptor(void);
 
-/* A closed pipe on stdout becomes a failed write instead of a silent death. */
-void interrupt_ignore_pipe(void);
+/* Writing to a closed pipe, or past the limit of a file's size (ulimit -f),
+ * becomes a failed write instead of a sudden death. */
+void interrupt_ignore_writes(void);
 
 #endif

@@ -20,7 +20,7 @@ static int dispatch(int argc, char **argv) {
 
 int main(int argc, char **argv) {
   terminal_guard_streams();
-  interrupt_ignore_pipe();
+  interrupt_ignore_writes();
   int code = dispatch(argc, argv);
   gust_error err;
   /* A command may have returned before the last of its output was written. */

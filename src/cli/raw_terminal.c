@@ -45,6 +45,8 @@ static void on_death(int number) {
   }
   for (size_t i = 0; i < DEADLY; i++)
     if (deadly[i] == number) sigaction(number, &deadly_before[i], NULL);
+  /* What handled it before would only take a note and go on (interrupt.h). */
+  if (number == SIGQUIT) signal(number, SIG_DFL);
   raise(number); /* arrives when this handler returns */
 }
 
