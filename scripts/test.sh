@@ -22,7 +22,7 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 thread_tests="pool context"
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
-  options cli_parts quantizers answer_parts chat_parts example
+  options cli_parts quantizers convert sampler answer_parts chat_parts example
   fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
   fuzz-session_journal fuzz-line_editor"
 

@@ -608,7 +608,7 @@ static int convert_to_full_disk(void) {
   char path[512];
   gust_error err = {0};
   mkdir(disk, 0777);
-  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
       mount("tmpfs", disk, "tmpfs", 0, "size=64k") != 0)
     return 77;
   snprintf(path, sizeof path, "%s/model.gust", disk);
