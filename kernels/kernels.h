@@ -20,9 +20,9 @@
 /* Activations of `tokens` rows quantized in blocks of 32 along k: code * scale.
  * Row t begins at codes + t * k_padded and at scales, sums + t * k_padded / 32. */
 typedef struct gust_activations {
-  int8_t *codes;  /* in [-127, 127] */
-  float *scales;  /* one per block */
-  int32_t *sums;  /* sum of a block's codes */
+  int8_t *codes; /* in [-127, 127] */
+  float *scales; /* one per block */
+  int32_t *sums; /* sum of a block's codes */
   size_t k_padded;
 } gust_activations;
 

@@ -25,15 +25,15 @@ struct gust_context {
   size_t scratch_bytes;
   size_t batch;
   size_t hidden_stride, q_stride, kv_stride, ffn_stride, vocab_stride;
-  float *x;         /* [batch][hidden_stride] the residual stream */
-  float *normed;    /* [batch][hidden_stride] */
-  float *projected; /* [batch][hidden_stride] what a block adds to x */
-  float *q, *k, *v; /* [batch][q_stride], [batch][kv_stride] twice */
-  float *attended;  /* [batch][q_stride] */
-  float *gate, *up; /* [batch][ffn_stride] */
-  float *cos, *sin; /* [batch][head_dim / 2] */
-  float *logits;    /* [GUST_LOGIT_ROWS][vocab_stride] */
-  float *partials;  /* [ring_chunks][heads][state floats] of a lone token */
+  float *x;                   /* [batch][hidden_stride] the residual stream */
+  float *normed;              /* [batch][hidden_stride] */
+  float *projected;           /* [batch][hidden_stride] what a block adds to x */
+  float *q, *k, *v;           /* [batch][q_stride], [batch][kv_stride] twice */
+  float *attended;            /* [batch][q_stride] */
+  float *gate, *up;           /* [batch][ffn_stride] */
+  float *cos, *sin;           /* [batch][head_dim / 2] */
+  float *logits;              /* [GUST_LOGIT_ROWS][vocab_stride] */
+  float *partials;            /* [ring_chunks][heads][state floats] of a lone token */
   gust_activations quantized; /* [batch] rows as wide as the widest input */
   float *frequencies;         /* [head_dim / 2] */
 };

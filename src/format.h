@@ -26,7 +26,7 @@ typedef enum gust_type {
 } gust_type;
 #define GUST_TYPE_COUNT 4
 
-const char *gust_type_name(gust_type type);             /* "f32" ... */
+const char *gust_type_name(gust_type type);              /* "f32" ... */
 bool gust_type_parse(const char *name, gust_type *type); /* false: unknown */
 
 typedef enum gust_arch { GUST_ARCH_LLAMA = 0, GUST_ARCH_MISTRAL = 1 } gust_arch;

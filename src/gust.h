@@ -100,7 +100,7 @@ typedef struct gust_model_info {
   float norm_eps;
   bool tied_head;
   bool has_chat_template;
-  int32_t bos_id;  /* -1: none */
+  int32_t bos_id; /* -1: none */
   size_t eos_count;
   const int32_t *eos_ids; /* any of these ends an answer */
   size_t tensor_count;
@@ -111,10 +111,10 @@ typedef struct gust_model_info {
 } gust_model_info;
 
 typedef struct gust_tensor_info {
-  const char *name; /* as in the checkpoint */
-  const char *type; /* "f32", "bf16", "q8" or "q4" */
-  uint32_t rank;    /* 1 or 2 */
-  uint64_t shape[2]; /* [out, in] of a matrix, [length, 1] of a vector */
+  const char *name;       /* as in the checkpoint */
+  const char *type;       /* "f32", "bf16", "q8" or "q4" */
+  uint32_t rank;          /* 1 or 2 */
+  uint64_t shape[2];      /* [out, in] of a matrix, [length, 1] of a vector */
   uint64_t offset, bytes; /* place in the file */
   uint64_t checksum;      /* XXH64 of those bytes, seed 0 */
 } gust_tensor_info;
@@ -129,8 +129,8 @@ typedef struct gust_source_info {
 /* Opens a .gust file. `options` may be NULL. The file is taken as hostile:
  * every count, offset and size is checked. Checksums are not (see
  * gust_model_verify). */
-gust_status gust_model_open(gust_model **model, const char *path,
-                            const gust_model_options *options, gust_error *err);
+gust_status gust_model_open(gust_model **model, const char *path, const gust_model_options *options,
+                            gust_error *err);
 /* Makes a model of a published shape with random weights, in memory: to measure
  * speed without a checkpoint. `shape` is "mistral-7b", "zephyr-7b",
  * "llama-2-7b", "llama-2-13b" or "demo"; `type` is "q4", "q8", "bf16" or "f32",
@@ -338,10 +338,10 @@ gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context
 /* --- Generation: the loop most programs want ---------------------------------- */
 
 typedef enum gust_finish {
-  GUST_FINISH_EOS,       /* the model ended its answer */
-  GUST_FINISH_LIMIT,     /* max_tokens were drawn */
-  GUST_FINISH_CONTEXT,   /* the context is full */
-  GUST_FINISH_CALLBACK   /* the callback asked to stop */
+  GUST_FINISH_EOS,     /* the model ended its answer */
+  GUST_FINISH_LIMIT,   /* max_tokens were drawn */
+  GUST_FINISH_CONTEXT, /* the context is full */
+  GUST_FINISH_CALLBACK /* the callback asked to stop */
 } gust_finish;
 
 /* One drawn id and its text: `bytes` of it, not NUL-terminated, none while half

@@ -25,8 +25,8 @@ struct gust_model {
   gust_header header;
   gust_model_info info;
   gust_tokenizer *tokenizer;
-  os_map map;     /* GUST_LOAD_MMAP, and while copying */
-  void *copy;     /* GUST_LOAD_COPY: the whole file in huge pages */
+  os_map map; /* GUST_LOAD_MMAP, and while copying */
+  void *copy; /* GUST_LOAD_COPY: the whole file in huge pages */
   size_t copy_bytes;
   const uint8_t *file; /* whichever of the two holds the bytes */
   gust_matrix embedding, head;

@@ -10,15 +10,16 @@
 
 #include "status.h"
 
-#define GUST_PIECE_SPECIAL 1u /* decodes to nothing; an added token with special: true */
-#define GUST_PIECE_ADDED 2u   /* matched in the text as a whole, before merging */
-#define GUST_PIECE_BYTE 4u    /* <0xHH>, one byte */
-#define GUST_PIECE_LSTRIP 8u  /* an added token that takes the white space before it */
-#define GUST_PIECE_RSTRIP 16u /* ... or after it */
-#define GUST_PIECE_NORMALIZED 32u /* an added token matched in normalized text */
+#define GUST_PIECE_SPECIAL 1u      /* decodes to nothing; an added token with special: true */
+#define GUST_PIECE_ADDED 2u        /* matched in the text as a whole, before merging */
+#define GUST_PIECE_BYTE 4u         /* <0xHH>, one byte */
+#define GUST_PIECE_LSTRIP 8u       /* an added token that takes the white space before it */
+#define GUST_PIECE_RSTRIP 16u      /* ... or after it */
+#define GUST_PIECE_NORMALIZED 32u  /* an added token matched in normalized text */
 #define GUST_PIECE_SINGLE_WORD 64u /* an added token matched between non-word characters only */
-#define GUST_PIECE_OUTSIDE 128u /* an added token that is no piece of the model's own: text that is
-                                   not matched as a whole never becomes it */
+#define GUST_PIECE_OUTSIDE                                                 \
+  128u /* an added token that is no piece of the model's own: text that is \
+          not matched as a whole never becomes it */
 
 #define GUST_MAX_PIECE_BYTES 1024u
 

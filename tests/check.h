@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 #define CHECK(condition) check_that((condition) ? true : false, __FILE__, __LINE__, #condition)
-#define CHECK_EQ_INT(a, b) check_eq_int((long long)(a), (long long)(b), __FILE__, __LINE__, #a " == " #b)
+#define CHECK_EQ_INT(a, b) \
+  check_eq_int((long long)(a), (long long)(b), __FILE__, __LINE__, #a " == " #b)
 #define CHECK_EQ_STR(a, b) check_eq_str((a), (b), __FILE__, __LINE__, #a " == " #b)
 #define CHECK_CONTAINS(text, part) check_contains((text), (part), __FILE__, __LINE__)
 #define CHECK_SKIP(why) check_skip(why)

@@ -20,6 +20,8 @@ typedef struct { uint8_t b[32]; } __m256i;
 typedef struct { uint8_t b[64]; } __m512i;
 typedef uint16_t __mmask16;
 
+/* One line per operation reads better here. */
+/* clang-format off */
 #define EMU static inline __attribute__((unused))
 #define EACH(n) for (int i = 0; i < (n); i++)
 
