@@ -147,14 +147,15 @@ static void multiply(const product_stage *s, const product *p, size_t panel, siz
   const gust_matrix *m = p->matrix;
   const gust_kernels *k = &s->c->kernels;
   const uint8_t *weights = m->panels + panel * m->panel_bytes;
-  const uint8_t *codes = m->row_codes + panel * GUST_PANEL_ROWS;
   float *dst = p->dst + panel * GUST_PANEL_ROWS;
   switch (m->type) {
     case GUST_TYPE_Q4:
-      k->matmul_q4(dst, p->stride, weights, codes, panels, &s->c->quantized, s->tokens);
+      k->matmul_q4(dst, p->stride, weights, m->row_codes + panel * GUST_PANEL_ROWS, panels,
+                   &s->c->quantized, s->tokens);
       break;
     case GUST_TYPE_Q8:
-      k->matmul_q8(dst, p->stride, weights, codes, panels, &s->c->quantized, s->tokens);
+      k->matmul_q8(dst, p->stride, weights, m->row_codes + panel * GUST_PANEL_ROWS, panels,
+                   &s->c->quantized, s->tokens);
       break;
     case GUST_TYPE_BF16:
       k->matmul_bf16(dst, p->stride, weights, panels, s->x, m->k_padded, s->tokens);

@@ -60,10 +60,11 @@ static gust_status get_matrix(const gust_model *model, const char *path, const c
   size_t panel_count = gust_round_up((size_t)rows, GUST_PANEL_ROWS) / GUST_PANEL_ROWS;
   size_t panel_bytes =
       gust_type_panel_bytes(tensor->type, gust_round_up((size_t)columns, GUST_TILE_K));
+  const uint8_t *panels = model->file + tensor->offset;
   *matrix = (gust_matrix){.type = tensor->type,
-                          .panels = model->file + tensor->offset,
+                          .panels = panels,
                           .panel_bytes = panel_bytes,
-                          .row_codes = model->file + tensor->offset + panel_count * panel_bytes,
+                          .row_codes = panels + panel_count * panel_bytes,
                           .panel_count = panel_count,
                           .rows = (size_t)rows,
                           .k_padded = gust_round_up((size_t)columns, GUST_TILE_K)};
