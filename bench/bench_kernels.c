@@ -15,10 +15,10 @@
  * that their limit is the memory's; everything else stays in cache. */
 #define DEPTH 4096u
 #define WEIGHT_BYTES ((size_t)256 << 20)
-#define ARENA_BYTES ((size_t)4 << 20)
+#define ARENA_BYTES ((size_t)16 << 20)
 #define PROBE_BYTES ((size_t)512 << 20)
 #define PREFILL_PANELS 32u
-#define TOKENS 64u
+#define TOKENS 256u
 #define HEAD_DIM 128u
 #define REPETITIONS 7
 
@@ -165,7 +165,8 @@ static bool make_data(void) {
   }
   uint8_t *next = data.weights + WEIGHT_BYTES;
   data.x.k_padded = DEPTH;
-  data.x.codes = take(&next, TOKENS * DEPTH);
+  data.x.stride = gust_activation_stride(DEPTH);
+  data.x.codes = take(&next, TOKENS * data.x.stride);
   data.x.scales = take(&next, TOKENS * DEPTH / 8);
   data.x.sums = take(&next, TOKENS * DEPTH / 8);
   data.dst = take(&next, whole(gust_q4_panel_bytes(DEPTH)) * 16 * 4);
@@ -189,8 +190,8 @@ static const bench_case cases[] = {
     {"matmul_q8 1 token", run_q8, weights, 0},
     {"matmul_bf16 1 token", run_bf16, weights, 0},
     {"matmul_f32 1 token", run_f32, weights, 0},
-    {"matmul_q4 64 tokens", run_q4_prefill, 0, prefill_macs},
-    {"matmul_q8 64 tokens", run_q8_prefill, 0, prefill_macs},
+    {"matmul_q4 256 tokens", run_q4_prefill, 0, prefill_macs},
+    {"matmul_q8 256 tokens", run_q8_prefill, 0, prefill_macs},
     {"quantize", run_quantize, DEPTH * 4, 0},
     {"rmsnorm", run_rmsnorm, DEPTH * 12, 0},
     {"rope", run_rope, DEPTH * 8, 0},

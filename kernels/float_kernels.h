@@ -110,7 +110,7 @@ static float softmax_lanes(float *p, const float *x, size_t n, float scale) {
 
 static void quantize_lanes(gust_activations *dst, size_t token, const float *x) {
   size_t k = dst->k_padded, blocks = k / GUST_BLOCK_K;
-  int8_t *codes = dst->codes + token * k;
+  int8_t *codes = dst->codes + token * dst->stride;
   float *scales = dst->scales + token * blocks;
   int32_t *sums = dst->sums + token * blocks;
   for (size_t b = 0; b < blocks; b++, x += 32, codes += 32) {
@@ -134,12 +134,6 @@ static void quantize_lanes(gust_activations *dst, size_t token, const float *x) 
 }
 
 /* --- dense matrices -------------------------------------------------------------------- */
-
-#if defined(__GNUC__)
-#define GUST_INLINE inline __attribute__((always_inline))
-#else
-#define GUST_INLINE inline
-#endif
 
 static GUST_INLINE vf load_dense(const uint8_t *p, size_t index, int is_bf16) {
   return is_bf16 ? v_load_bf16((const uint16_t *)(const void *)p + index)
@@ -236,7 +230,7 @@ static void kv_store_q8_lanes(void *key_tile, void *value_tile, size_t slot, con
   float padded[32], scale;
   int8_t codes[32];
   int32_t sum;
-  gust_activations block = {codes, &scale, &sum, 32};
+  gust_activations block = {codes, &scale, &sum, GUST_BLOCK_K, GUST_BLOCK_K};
   float *key_scales = key_tile, *value_scales = (float *)value_tile + slot * blocks;
   int8_t *k = q8_key_codes(key_tile, head_dim);
   int8_t *v = q8_value_codes(value_tile, head_dim) + slot * gust_round_up(head_dim, 16);

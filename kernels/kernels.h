@@ -17,14 +17,30 @@
 
 #include "panel.h"
 
+/* For functions that are to become part of their callers, whose arguments are
+ * then constants. */
+#if defined(__GNUC__)
+#define GUST_INLINE inline __attribute__((always_inline))
+#else
+#define GUST_INLINE inline
+#endif
+
 /* Activations of `tokens` rows quantized in blocks of 32 along k: code * scale.
- * Row t begins at codes + t * k_padded and at scales, sums + t * k_padded / 32. */
+ * Row t begins at codes + t * stride and at scales, sums + t * k_padded / 32. */
 typedef struct gust_activations {
   int8_t *codes; /* in [-127, 127] */
   float *scales; /* one per block */
   int32_t *sums; /* sum of a block's codes */
   size_t k_padded;
+  size_t stride; /* at least k_padded, a multiple of 64 */
 } gust_activations;
+
+/* The stride rows of k_padded codes should have. Rows a power of two apart would
+ * meet in the same few sets of a cache, and a product reads many rows at once:
+ * one line more keeps them apart. */
+static inline size_t gust_activation_stride(size_t k_padded) {
+  return k_padded + GUST_LINE;
+}
 
 /* dst[t * dst_stride + 16 p + r] = sum over k of weight(16 p + r, k) * x(t, k)
  * for panels p in [0, panel_count) and tokens t in [0, tokens). `panels` points

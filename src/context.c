@@ -55,7 +55,7 @@ static size_t lay_out_scratch(gust_context *c, uint8_t *base) {
   if (base) c->quantized.sums = (int32_t *)(void *)(base + at);
   at += gust_round_up(b * (widest / GUST_BLOCK_K) * sizeof(int32_t), 64);
   if (base) c->quantized.codes = (int8_t *)(base + at);
-  at += b * widest;
+  at += b * gust_activation_stride(widest);
   if (base) c->ids = (int32_t *)(void *)(base + at);
   return at + c->capacity * sizeof(int32_t);
 }

@@ -42,8 +42,14 @@ static void run_tokens(gust_context *c, gust_pool_fn *fn, token_stage *stage, si
     gust_pool_run(c->pool, fn, stage, count, 1);
 }
 
-static void quantize_row(gust_context *c, size_t t, const float *row, size_t k_padded) {
+/* The products that follow read inputs of k_padded columns. */
+static void expect_columns(gust_context *c, size_t k_padded) {
   c->quantized.k_padded = k_padded;
+  c->quantized.stride = gust_activation_stride(k_padded);
+}
+
+static void quantize_row(gust_context *c, size_t t, const float *row, size_t k_padded) {
+  expect_columns(c, k_padded);
   c->kernels.quantize(&c->quantized, t, row);
 }
 
@@ -192,7 +198,7 @@ static void run_products(product_stage *s) {
   size_t panels = 0;
   for (size_t i = 0; i < s->count; i++) panels += s->products[i].matrix->panel_count;
   if (s->swiglu) panels = s->products[0].matrix->panel_count;
-  s->c->quantized.k_padded = s->products[0].matrix->k_padded;
+  expect_columns(s->c, s->products[0].matrix->k_padded);
   gust_pool_run(s->c->pool, run_panels, s, panels, PANEL_GRAIN);
 }
 
@@ -326,7 +332,7 @@ static void attention_block(gust_context *c, token_stage *s, size_t count) {
   run_tokens(c, rotate_and_store, s, count);
   run_attention(c, s->layer_index, s->position, count);
   if (is_quantized(&layer->o)) {
-    c->quantized.k_padded = layer->o.k_padded;
+    expect_columns(c, layer->o.k_padded);
     run_tokens(c, quantize_attended, s, count);
   }
   product_stage out = {.c = c,
@@ -348,7 +354,7 @@ static void feed_forward_block(gust_context *c, token_stage *s, size_t count) {
       .swiglu = true};
   run_products(&gate_up);
   if (is_quantized(&layer->down)) {
-    c->quantized.k_padded = layer->down.k_padded;
+    expect_columns(c, layer->down.k_padded);
     run_tokens(c, quantize_gated, s, count);
   }
   product_stage down = {.c = c,
@@ -371,13 +377,13 @@ static void aim_at_attention(token_stage *s, size_t layer_index) {
   s->norm = s->layer->attention_norm;
   s->quantize =
       is_quantized(&s->layer->q) || is_quantized(&s->layer->k) || is_quantized(&s->layer->v);
-  c->quantized.k_padded = s->layer->q.k_padded;
+  expect_columns(c, s->layer->q.k_padded);
 }
 
 static void aim_at_feed_forward(token_stage *s) {
   s->norm = s->layer->ffn_norm;
   s->quantize = is_quantized(&s->layer->gate) || is_quantized(&s->layer->up);
-  s->c->quantized.k_padded = s->layer->gate.k_padded;
+  expect_columns(s->c, s->layer->gate.k_padded);
 }
 
 void gust_forward(gust_context *c, const int32_t *ids, size_t position, size_t count) {
