@@ -113,7 +113,8 @@ typedef struct attend_tile {
   float vectors[ATTEND_TILE_ROWS * ATTEND_STRIDE]; /* queries, then weighted sums */
 } attend_tile;
 
-/* One line of what is needed soon goes along with each step of a loop. */
+/* With each step of a loop comes some of what the next loop reads: into the
+ * second cache, as the first is full of what this one reads. */
 typedef struct attend_ahead {
   uintptr_t at; /* may run past what it walks: nothing is read */
   size_t step;
@@ -121,7 +122,7 @@ typedef struct attend_ahead {
 
 static GUST_INLINE void fetch_ahead(attend_ahead *ahead) {
 #if defined(__GNUC__)
-  __builtin_prefetch((const void *)ahead->at);
+  __builtin_prefetch((const void *)ahead->at, 0, 2);
 #endif
   ahead->at += ahead->step;
 }
