@@ -53,6 +53,8 @@ static gust_status run_steps(load_job *job, gust_pool *pool, gust_pool_fn *fn, c
   for (job->begin = 0; job->begin < job->bytes;) {
     uint64_t left = job->bytes - job->begin, step = PART_BYTES * PARTS_PER_STEP;
     if (left < step) step = left;
+    /* The next step is on its way from the disk while this one is taken. */
+    os_will_need(job->map, (size_t)job->begin, (size_t)(2 * step));
     gust_pool_run(pool, fn, job, (size_t)((step + PART_BYTES - 1) / PART_BYTES), 1);
     for (unsigned i = 0; i < gust_pool_threads(pool); i++)
       if (job->errors[i])
@@ -99,7 +101,7 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
                                 model->copy_bytes);
   }
   if (!status) {
-    load_job job = {.file = file, .target = model->copy, .bytes = bytes};
+    load_job job = {.map = &model->map, .file = file, .target = model->copy, .bytes = bytes};
     status = run_job(&job, copy_parts, path, options, err);
   }
   os_close(file);
@@ -113,7 +115,6 @@ static gust_status map_file(gust_model *model, const char *path, const gust_mode
                             uint64_t available, gust_error *err) {
   model->file = model->map.data;
   if (options->lazy || model->map.bytes > available) return GUST_OK;
-  os_will_need(&model->map, 0, model->map.bytes);
   load_job job = {.map = &model->map, .bytes = model->map.bytes};
   return run_job(&job, fetch_parts, path, options, err);
 }
