@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "force_inline.h"
 #include "kernels.h"
 
 /* --- exp ---------------------------------------------------------------------- */
@@ -134,12 +135,6 @@ static void quantize_lanes(gust_activations *dst, size_t token, const float *x) 
 }
 
 /* --- dense matrices -------------------------------------------------------------------- */
-
-#if defined(__GNUC__)
-#define GUST_INLINE inline __attribute__((always_inline))
-#else
-#define GUST_INLINE inline
-#endif
 
 static GUST_INLINE vf load_dense(const uint8_t *p, size_t index, int is_bf16) {
   return is_bf16 ? v_load_bf16((const uint16_t *)(const void *)p + index)
