@@ -66,6 +66,43 @@ static bool has_amx(void) {
 }
 #endif
 
+#if defined(GUST_HAVE_DOTPROD) || defined(GUST_HAVE_I8MM)
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+/* Bits that Linux names HWCAP_ASIMDDP and HWCAP2_I8MM; older headers lack the
+ * second. */
+static bool has_dotprod(void) {
+  return getauxval(AT_HWCAP) >> 20 & 1;
+}
+static bool has_i8mm(void) {
+  return has_dotprod() && (getauxval(AT_HWCAP2) >> 13 & 1);
+}
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static bool has_feature(const char *name) {
+  int value = 0;
+  size_t bytes = sizeof value;
+  return sysctlbyname(name, &value, &bytes, NULL, 0) == 0 && value != 0;
+}
+static bool has_dotprod(void) {
+  return has_feature("hw.optional.arm.FEAT_DotProd");
+}
+static bool has_i8mm(void) {
+  return has_dotprod() && has_feature("hw.optional.arm.FEAT_I8MM");
+}
+#else
+/* No way to ask is known here. */
+static bool has_dotprod(void) {
+  return false;
+}
+static bool has_i8mm(void) {
+  return false;
+}
+#endif
+#endif
+
 static bool always(void) {
   return true;
 }
@@ -89,6 +126,15 @@ static const struct {
 #endif
 #ifdef GUST_HAVE_AMX
     {"amx", has_amx, gust_kernels_fill_amx},
+#endif
+#ifdef GUST_HAVE_NEON
+    {"neon", always, gust_kernels_fill_neon},
+#endif
+#ifdef GUST_HAVE_DOTPROD
+    {"dotprod", has_dotprod, gust_kernels_fill_dotprod},
+#endif
+#ifdef GUST_HAVE_I8MM
+    {"i8mm", has_i8mm, gust_kernels_fill_i8mm},
 #endif
 };
 

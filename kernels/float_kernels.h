@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "force_inline.h"
 #include "kernels.h"
 
 #if defined(__GNUC__)
