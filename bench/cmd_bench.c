@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bandwidth_probe.h"
 #include "bench_report.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
-#include "probes.h"
+#include "multiply_probe.h"
 
 #define DEFAULT_PROMPT 512
 #define DEFAULT_GEN 128
