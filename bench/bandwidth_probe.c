@@ -23,6 +23,9 @@
 #define FINAL_WAYS 5u
 #define FINAL_ROUNDS 4u
 #define FINAL_NS 2000000000u
+/* For measuring again: the best of those, and about how long each takes. */
+#define AGAIN_WAYS 3u
+#define AGAIN_SECONDS 0.1
 /* About what a decoding thread takes at a time. */
 #define GRAIN_BYTES ((size_t)512 << 10)
 
@@ -137,6 +140,10 @@ static size_t trial_bytes(const bandwidth_probe *probe) {
   return probe->bytes < TRIAL_BYTES ? probe->bytes : TRIAL_BYTES;
 }
 
+static size_t next_piece(const bandwidth_probe *probe, size_t offset, size_t bytes) {
+  return probe->bytes - offset < 2 * bytes ? 0 : offset + bytes;
+}
+
 /* Two rounds, since the machine may be disturbed for the time of one. */
 static gust_status try_ways(bandwidth_probe *probe, probe_progress *progress, gust_error *err) {
   size_t bytes = trial_bytes(probe), offset = 0;
@@ -147,28 +154,30 @@ static gust_status try_ways(bandwidth_probe *probe, probe_progress *progress, gu
     if (!status) status = report_done(progress, bytes, err);
     if (status) return status;
     if (rate > way->trial) way->trial = rate;
-    offset = probe->bytes - offset < 2 * bytes ? 0 : offset + bytes;
+    offset = next_piece(probe, offset, bytes);
   }
   return GUST_OK;
 }
 
-static int faster_trial_first(const void *a, const void *b) {
-  double x = ((const read_way *)a)->trial, y = ((const read_way *)b)->trial;
-  return x > y ? -1 : x < y;
+/* By what the whole buffer gave, then by the trials. */
+static int faster_first(const void *a, const void *b) {
+  const read_way *x = a, *y = b;
+  if (x->best != y->best) return x->best > y->best ? -1 : 1;
+  return x->trial > y->trial ? -1 : x->trial < y->trial;
 }
 
 static size_t final_ways(const bandwidth_probe *probe) {
   return probe->way_count < FINAL_WAYS ? probe->way_count : FINAL_WAYS;
 }
 
-/* The finalists' turns over the whole buffer, each one at least once. */
+/* The finalists' turns over the whole buffer, for a while. */
 static gust_status time_finalists(bandwidth_probe *probe, probe_progress *progress,
                                   gust_error *err) {
   size_t ways = final_ways(probe);
   uint64_t begun = os_now_ns();
   gust_status status = GUST_OK;
   for (size_t i = 0; i < FINAL_ROUNDS * ways && !status; i++) {
-    if (i >= ways && os_now_ns() - begun > FINAL_NS) break;
+    if (i > 0 && os_now_ns() - begun > FINAL_NS) break;
     read_way *way = &probe->ways[i % ways];
     double rate;
     status = read_once(probe, way, 0, probe->bytes, &rate, err);
@@ -206,8 +215,9 @@ static gust_status fill(bandwidth_probe *probe, gust_progress_fn *fn, void *user
                    trial_bytes(probe) * (uint64_t)(TRIAL_ROUNDS * probe->way_count);
   gust_status status = write_all(probe, &progress, err);
   if (!status) status = try_ways(probe, &progress, err);
-  qsort(probe->ways, probe->way_count, sizeof *probe->ways, faster_trial_first);
+  qsort(probe->ways, probe->way_count, sizeof *probe->ways, faster_first);
   if (!status) status = time_finalists(probe, &progress, err);
+  qsort(probe->ways, final_ways(probe), sizeof *probe->ways, faster_first);
   return status;
 }
 
@@ -243,16 +253,26 @@ double bandwidth_probe_best(const bandwidth_probe *probe) {
   return best_way(probe)->best;
 }
 
+/* Whole parts, as many as can be read in the time. */
+static size_t again_bytes(const bandwidth_probe *probe) {
+  double bytes = bandwidth_probe_best(probe) * AGAIN_SECONDS;
+  size_t least = trial_bytes(probe);
+  if (bytes >= (double)probe->bytes) return probe->bytes;
+  return bytes > (double)least ? (size_t)bytes / PART_BYTES * PART_BYTES : least;
+}
+
 gust_status bandwidth_probe_again(bandwidth_probe *probe, double *bytes_per_second,
                                   gust_error *err) {
+  size_t ways = final_ways(probe), bytes = again_bytes(probe), offset = 0;
   *bytes_per_second = 0;
-  for (size_t i = 0; i < final_ways(probe); i++) {
+  for (size_t i = 0; i < ways && i < AGAIN_WAYS; i++) {
     read_way *way = &probe->ways[i];
     double rate;
-    gust_status status = read_once(probe, way, 0, probe->bytes, &rate, err);
+    gust_status status = read_once(probe, way, offset, bytes, &rate, err);
     if (status) return status;
     if (rate > way->best) way->best = rate;
     if (rate > *bytes_per_second) *bytes_per_second = rate;
+    offset = next_piece(probe, offset, bytes);
   }
   return GUST_OK;
 }

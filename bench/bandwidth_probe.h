@@ -27,8 +27,8 @@ void bandwidth_probe_destroy(bandwidth_probe *probe); /* accepts NULL */
 /* Bytes per second, the best found so far. */
 double bandwidth_probe_best(const bandwidth_probe *probe);
 
-/* Reads the buffer again, once in each of the fastest ways: the best of those.
- * What other machines on the same memory leave to this one changes within
+/* Reads for some tenths of a second in the fastest ways: the best of those. What
+ * other machines on the same memory leave to this one changes within
  * seconds, so a measurement is to be held against what was possible then. */
 gust_status bandwidth_probe_again(bandwidth_probe *probe, double *bytes_per_second,
                                   gust_error *err);

@@ -364,10 +364,10 @@ static gust_status fill_tensors(gust_model *model, fill_progress *progress, gust
 static gust_status reserve_memory(gust_model *model, const char *where, gust_error *err) {
   uint64_t bytes = model->header.file_bytes, available = os_available_memory();
   if ((available && bytes > available) || bytes > SIZE_MAX)
-    return gust_fail(err, GUST_E_MEMORY,
-                     "%s: expected %.1f GB of free memory, found %.1f GB; use a smaller type or "
-                     "shape",
-                     where, (double)bytes * 1e-9, (double)available * 1e-9);
+    return gust_fail(
+        err, GUST_E_MEMORY,
+        "%s: expected %llu bytes of free memory, found %llu; use a smaller type or shape", where,
+        (unsigned long long)bytes, (unsigned long long)available);
   model->copy_bytes = (size_t)bytes;
   model->copy = os_reserve(model->copy_bytes);
   if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
