@@ -7,9 +7,13 @@
 
 /* Multiply-adds of 8-bit integers per second that the pool's threads together
  * reach with the instructions that do them at a CPU level, in registers alone:
- * avx2 vpmaddubsw, vpmaddwd, vpaddd on 32 pairs; avx512 vpdpbusd on 64. Whatever
- * a kernel does besides (unpacking codes, scaling) is not in it. 0 for a level
- * without a probe. The processor must have the level. */
+ *   avx2     vpmaddubsw, vpmaddwd, vpaddd on 32 pairs
+ *   avxvnni  vpdpbusd on 32        avx512  vpdpbusd on 64
+ *   amx      tdpbssd on 16 x 16 x 64
+ *   neon     smull, smlal2, sadalp on 16
+ *   dotprod  sdot on 16            i8mm    smmla on 32
+ * Whatever a kernel does besides (unpacking codes, scaling) is not in it. 0 for a
+ * level without a probe. The processor must have the level. */
 double probe_multiply_adds(gust_pool *pool, const char *level);
 
 #endif

@@ -243,7 +243,7 @@ static void test_probes(void) {
     CHECK(probe_multiply_adds(pool, "c") == 0);
     const char *level;
     for (size_t i = 0; (level = gust_cpu_level(i)) != NULL; i++)
-      if (strncmp(level, "avx", 3) == 0) {
+      if (strcmp(level, "c") != 0) {
         rate = probe_multiply_adds(pool, level);
         CHECK(rate > 1e6 && rate < 1e15);
       }
