@@ -287,6 +287,11 @@ char *bandwidth_probe_way(const bandwidth_probe *probe, char text[BANDWIDTH_WAY_
   return text;
 }
 
+const void *bandwidth_probe_buffer(const bandwidth_probe *probe, size_t *bytes) {
+  *bytes = probe->bytes;
+  return probe->data;
+}
+
 gust_status probe_read_bandwidth(double *bytes_per_second, gust_pool *pool, size_t bytes,
                                  gust_progress_fn *progress, void *user, gust_error *err) {
   bandwidth_probe *probe;

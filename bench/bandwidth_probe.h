@@ -38,6 +38,9 @@ gust_status bandwidth_probe_again(bandwidth_probe *probe, double *bytes_per_seco
 #define BANDWIDTH_WAY_BYTES 96
 char *bandwidth_probe_way(const bandwidth_probe *probe, char text[BANDWIDTH_WAY_BYTES]);
 
+/* Where the buffer lies. */
+const void *bandwidth_probe_buffer(const bandwidth_probe *probe, size_t *bytes);
+
 /* The same in one call: *bytes_per_second is the best. */
 gust_status probe_read_bandwidth(double *bytes_per_second, gust_pool *pool, size_t bytes,
                                  gust_progress_fn *progress, void *user, gust_error *err);

@@ -2,9 +2,10 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/progress.h"
+#include "model.h"
+#include "model_cost.h"
 #include "multiply_probe.h"
 #include "status.h"
 
@@ -71,16 +72,8 @@ static gust_status limit_now(void *user, throughput_part part, double *limit, gu
  * are no integers. All but the embedding, which is looked up, and the head, which
  * only the last token needs. */
 static double prompt_multiply_adds(const gust_model *model, size_t prompt) {
-  const gust_model_info *info = gust_model_get_info(model);
-  double sum = 0, vocabulary = (double)info->vocab_size * info->hidden_size;
-  gust_tensor_info tensor;
-  for (size_t i = 0; i < info->tensor_count; i++) {
-    if (gust_model_get_tensor(model, i, &tensor) != GUST_OK || tensor.rank != 2) continue;
-    if (tensor.type[0] != 'q') return (double)NAN;
-    if (strncmp(tensor.name, "model.layers.", 13) == 0)
-      sum += (double)tensor.shape[0] * (double)tensor.shape[1];
-  }
-  return sum * (double)prompt + vocabulary;
+  model_cost cost = model_cost_of(&model->header);
+  return cost.layer_multiply_adds * (double)prompt + cost.head_multiply_adds;
 }
 
 static throughput_plan plan_of(const bench_row *row, const gust_model *model, size_t repetitions) {

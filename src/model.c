@@ -12,8 +12,6 @@
 /* Copying reads in parts of this size, so that progress shows and threads share. */
 #define COPY_PART (4u << 20)
 #define COPY_PARTS_PER_STEP 16u
-/* What auto leaves free besides the copy: caches, scratch, other programs. */
-#define AUTO_HEADROOM ((uint64_t)1 << 30)
 
 #define EMBEDDING "model.embed_tokens.weight"
 
@@ -195,7 +193,8 @@ static gust_status get_bytes(gust_model *model, const char *path, const gust_mod
     return gust_fail(err, GUST_E_ARGUMENT, "%s: unknown way of loading %d", path, (int)load);
   if (load == GUST_LOAD_AUTO) {
     uint64_t available = os_available_memory();
-    bool roomy = available > AUTO_HEADROOM && model->map.bytes < available - AUTO_HEADROOM;
+    bool roomy =
+        available > GUST_AUTO_HEADROOM && model->map.bytes < available - GUST_AUTO_HEADROOM;
     load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
   }
   model->info.load = load;
