@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "force_inline.h"
 #include "kernels.h"
+#include "unroll.h"
 
 /* Most tokens that share one expansion of a panel's codes, and most panels that
  * share one arrangement of the tokens' codes. */

@@ -4,7 +4,8 @@
 
 #include <arm_neon.h>
 
-#include "force_inline.h"
+#include "kernels.h"
+#include "unroll.h"
 
 typedef struct lone_block {
   int8x16_t codes[2];
