@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "cli/evaluation.h"
+#include "cli/evaluation_summary.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/json_out.h"

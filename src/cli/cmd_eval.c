@@ -1,19 +1,22 @@
 /* gust eval: the quality of a file, measured on a text. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
-#include "evaluation.h"
+#include "evaluation_report.h"
 #include "input.h"
 #include "interrupt.h"
-#include "json_out.h"
+#include "kl_chart.h"
 #include "model_options.h"
 #include "progress.h"
 
+#define DEFAULT_CHUNK 512u
+#define DEFAULT_WORST 5u
+#define MOST_WORST 1000u
+
 typedef struct eval_own {
-  option_value text, chunk, chunks, against, json;
+  option_value text, chunk, chunks, against, worst, svg, json;
 } eval_own;
 
 typedef struct eval_values {
@@ -46,6 +49,18 @@ static const cli_option own_options[] = {
      .argument = "FILE",
      .help = "a .gust file of the same model; measures the divergence from it",
      .place = offsetof(eval_own, against)},
+    {.name = "worst",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .help = "list the N tokens of largest divergence, or without --against the least expected "
+             "ones; default 5",
+     .most = MOST_WORST,
+     .place = offsetof(eval_own, worst)},
+    {.name = "svg",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "draw the distribution of the divergence; needs --against",
+     .place = offsetof(eval_own, svg)},
     {.name = "json",
      .kind = OPTION_FLAG,
      .help = "print the result as JSON",
@@ -124,11 +139,28 @@ static gust_status check_pair(const eval_state *state, const char *path, const c
   return GUST_OK;
 }
 
+/* How many chunks are scored: all there are, or what --chunks says. */
+static gust_status choose_chunks(size_t *chunks, const cli_command *command,
+                                 const eval_state *state, const eval_values *values, size_t chunk,
+                                 gust_error *err) {
+  size_t all = state->model.count / chunk;
+  const option_value *asked = &values->own.chunks;
+  if (all == 0)
+    return command_error(err, GUST_E_ARGUMENT,
+                         "%s: expected at least one chunk of %zu tokens, found %zu tokens; give a "
+                         "longer text or a smaller --ctx",
+                         values->own.text.text, chunk, state->model.count);
+  if (asked->given && asked->count > all && !values->model.quiet.given)
+    command_note(command, "--chunks %llu: the text has only %zu; all of them are scored",
+                 (unsigned long long)asked->count, all);
+  *chunks = asked->given && asked->count < all ? (size_t)asked->count : all;
+  return GUST_OK;
+}
+
 static gust_status evaluate(const cli_command *command, eval_state *state,
-                            const eval_values *values, const char *path, evaluation *result,
-                            gust_error *err) {
+                            const eval_values *values, const char *path, size_t chunk,
+                            evaluation *result, gust_error *err) {
   const char *against = values->own.against.text;
-  size_t chunk = values->own.chunk.given ? (size_t)values->own.chunk.count : 512;
   gust_status status = input_read(values->own.text.text, &state->text, &state->bytes, err);
   if (status == GUST_OK)
     status = open_side(&state->model, command, path, values, state, chunk, err);
@@ -136,19 +168,9 @@ static gust_status evaluate(const cli_command *command, eval_state *state,
     status = open_side(&state->reference, command, against, values, state, chunk, err);
     if (status == GUST_OK) status = check_pair(state, path, against, err);
   }
+  size_t chunks = 0;
+  if (status == GUST_OK) status = choose_chunks(&chunks, command, state, values, chunk, err);
   if (status != GUST_OK) return status;
-  size_t chunks = state->model.count / chunk;
-  if (chunks == 0)
-    return command_error(err, GUST_E_ARGUMENT,
-                         "%s: expected at least one chunk of %zu tokens, found %zu tokens; give a "
-                         "longer text or a smaller --ctx",
-                         values->own.text.text, chunk, state->model.count);
-  if (values->own.chunks.given && values->own.chunks.count <= chunks) {
-    chunks = (size_t)values->own.chunks.count;
-  } else if (values->own.chunks.given && !values->model.quiet.given) {
-    command_note(command, "--chunks %llu: the text has only %zu; all of them are scored",
-                 (unsigned long long)values->own.chunks.count, chunks);
-  }
   const gust_model_info *info = gust_model_get_info(state->model.model);
   progress_line progress;
   progress_begin(&progress, "evaluating", PROGRESS_TOKENS, values->model.quiet.given);
@@ -166,29 +188,40 @@ static gust_status evaluate(const cli_command *command, eval_state *state,
   return status;
 }
 
-static void print_json(const evaluation *result) {
-  json_out json = {.file = stdout};
-  json_out_open_object(&json, NULL, true);
-  json_out_real(&json, "nll", result->nll);
-  json_out_real(&json, "ppl", result->ppl);
-  json_out_count(&json, "tokens", result->tokens);
-  /* NaN becomes null: the members are always there. */
-  json_out_real(&json, "kl_mean", result->compared ? result->kl_mean : (double)NAN);
-  json_out_real(&json, "kl_median", result->compared ? result->kl_median : (double)NAN);
-  json_out_real(&json, "kl_p99", result->compared ? result->kl_p99 : (double)NAN);
-  json_out_real(&json, "top1_agree", result->compared ? result->top1_agree : (double)NAN);
-  json_out_close(&json);
+/* --- the result ------------------------------------------------------------------- */
+
+static gust_status print_result(const evaluation *result, const evaluation_summary *summary,
+                                const evaluation_places *worst, bool json_wanted, gust_error *err) {
+  gust_status status;
+  if (json_wanted) {
+    json_out json = {.file = stdout};
+    json_out_open_object(&json, NULL, true);
+    evaluation_report_json(&json, summary, worst->chunk);
+    status = evaluation_report_worst_json(&json, result, worst, err);
+    json_out_close(&json);
+  } else {
+    evaluation_report_table(summary, worst->chunk);
+    status = evaluation_report_worst_table(result, worst, err);
+  }
+  return status == GUST_OK ? command_flush(err) : status;
 }
 
-static void print_table(const evaluation *result) {
-  printf("tokens scored  %llu\n", (unsigned long long)result->tokens);
-  printf("nll            %.6f nats/token\n", result->nll);
-  printf("perplexity     %.4f\n", result->ppl);
-  if (!result->compared) return;
-  printf("KL mean        %.6f nats\n", result->kl_mean);
-  printf("KL median      %.6f nats\n", result->kl_median);
-  printf("KL 99%%         %.6f nats\n", result->kl_p99);
-  printf("top-1 agree    %.2f %%\n", 100 * result->top1_agree);
+static gust_status report(const eval_state *state, const eval_values *values, const char *path,
+                          size_t chunk, const evaluation *result, gust_error *err) {
+  const eval_own *own = &values->own;
+  size_t places[MOST_WORST], count;
+  size_t most = own->worst.given ? (size_t)own->worst.count : DEFAULT_WORST;
+  evaluation_summary summary = {0};
+  gust_status status = evaluation_summarize(&summary, result, err);
+  if (status == GUST_OK) status = evaluation_worst(result, places, most, &count, err);
+  if (status == GUST_OK && own->svg.given)
+    status = kl_chart_write(own->svg.text, &summary, path, own->against.text, err);
+  if (status == GUST_OK) {
+    const evaluation_places worst = {state->model.model, state->model.ids, chunk, places, count};
+    status = print_result(result, &summary, &worst, own->json.given, err);
+  }
+  evaluation_summary_clear(&summary);
+  return status;
 }
 
 static int eval(const cli_command *command, int argc, char **argv) {
@@ -200,19 +233,16 @@ static int eval(const cli_command *command, int argc, char **argv) {
   if (!values.own.text.given)
     return command_misuse(command, "--text FILE is missing; usage: gust %s %s", command->name,
                           command->synopsis);
+  if (values.own.svg.given && !values.own.against.given)
+    return command_misuse(command, "--svg draws a divergence; say from what with --against FILE");
   interrupt_install();
   gust_error err = {0};
   eval_state state = {0};
-  evaluation result;
-  gust_status status = evaluate(command, &state, &values, operands[0], &result, &err);
-  if (status == GUST_OK) {
-    if (values.own.json.given) {
-      print_json(&result);
-    } else {
-      print_table(&result);
-    }
-    status = command_flush(&err);
-  }
+  evaluation result = {0};
+  size_t chunk = values.own.chunk.given ? (size_t)values.own.chunk.count : DEFAULT_CHUNK;
+  gust_status status = evaluate(command, &state, &values, operands[0], chunk, &result, &err);
+  if (status == GUST_OK) status = report(&state, &values, operands[0], chunk, &result, &err);
+  evaluation_clear(&result);
   close_side(&state.model);
   close_side(&state.reference);
   free(state.text);
@@ -226,8 +256,10 @@ const cli_command command_eval = {
     .description =
         "Cuts the text into chunks, starts each with the begin-of-sequence id and scores its "
         "second half: mean negative log-likelihood and perplexity. With --against also the "
-        "Kullback-Leibler divergence of the reference's predictions from the model's (mean, "
-        "median, 99th percentile) and how often their likeliest tokens agree.",
+        "Kullback-Leibler divergence of the model's predictions from the reference's (mean and "
+        "quantiles), how often their likeliest tokens agree, and where they differ most.\n"
+        "What follows +/- is the standard error of the mean, taken over the means of the chunks, "
+        "since the tokens of a chunk are no independent draws.",
     .operands = {"MODEL"},
     .groups = {{"Options", own_options, offsetof(eval_values, own)},
                {"Running", model_options, offsetof(eval_values, model)}},
