@@ -317,16 +317,9 @@ static void test_eval(void) {
   result = run_gust(NULL, "eval", reference, "--text", text, "--chunks", "1", "--ctx", "64",
                     "--quiet", "--against", reference, (const char *)NULL);
   CHECK_EQ_INT(result.code, 0);
-  CHECK_CONTAINS(result.out, "tokens scored  31\n");
+  CHECK_CONTAINS(result.out, "tokens scored  31, in 1 chunk of 64\n");
   CHECK_CONTAINS(result.out, "KL mean        0.000000 nats\n");
   CHECK_CONTAINS(result.out, "top-1 agree    100.00 %\n");
-  run_result_clear(&result);
-
-  result = run_gust(NULL, "eval", reference, "--text", text, "--chunks", "1", "--ctx", "64",
-                    "--quiet", "--json", (const char *)NULL);
-  CHECK_CONTAINS(result.out,
-                 "\"kl_mean\": null,\n  \"kl_median\": null,\n  \"kl_p99\": null,\n"
-                 "  \"top1_agree\": null\n}\n");
   run_result_clear(&result);
 
   const char *shorter = check_temp_file("short.txt");

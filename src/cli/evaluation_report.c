@@ -84,6 +84,16 @@ static gust_status append(spelling *s, const char *text, size_t bytes, gust_erro
   return GUST_OK;
 }
 
+/* The text an id adds. None when the tokenizer has no such piece: models may have
+ * more rows than that. */
+static gust_status push(gust_decoder *decoder, int32_t id, spelling *s, gust_error *err) {
+  const char *text;
+  size_t bytes;
+  gust_status status = gust_decoder_push(decoder, id, &text, &bytes, err);
+  if (status == GUST_E_ARGUMENT) return GUST_OK;
+  return status == GUST_OK ? append(s, text, bytes, err) : status;
+}
+
 /* Spells ids[count], and what `id` adds after them, or "<id N>" when that is
  * nothing: special tokens have no text. Both to be freed, in any case. */
 static gust_status spell(const gust_model *model, const int32_t *ids, size_t count, int32_t id,
@@ -92,12 +102,9 @@ static gust_status spell(const gust_model *model, const int32_t *ids, size_t cou
   const char *text;
   size_t bytes;
   gust_status status = gust_decoder_create(&decoder, model, err);
-  for (size_t i = 0; i < count && status == GUST_OK; i++) {
-    status = gust_decoder_push(decoder, ids[i], &text, &bytes, err);
-    if (status == GUST_OK) status = append(before, text, bytes, err);
-  }
-  if (status == GUST_OK) status = gust_decoder_push(decoder, id, &text, &bytes, err);
-  if (status == GUST_OK) status = append(token, text, bytes, err);
+  for (size_t i = 0; i < count && status == GUST_OK; i++)
+    status = push(decoder, ids[i], before, err);
+  if (status == GUST_OK) status = push(decoder, id, token, err);
   if (status == GUST_OK) status = gust_decoder_finish(decoder, &text, &bytes, err);
   if (status == GUST_OK) status = append(token, text, bytes, err);
   gust_decoder_destroy(decoder);

@@ -1,7 +1,7 @@
 /* exp and log in double precision whose bits do not depend on the C library:
  * additions, multiplications and divisions in a written order, which IEEE 754
  * defines to the bit. Figures that go into files are computed with these.
- * Within about one unit in the last place of the true values. */
+ * Within two units in the last place of the true values. */
 #ifndef GUST_CLI_PORTABLE_MATH_H
 #define GUST_CLI_PORTABLE_MATH_H
 
