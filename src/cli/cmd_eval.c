@@ -1,15 +1,13 @@
 /* gust eval: the quality of a file, measured on a text. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "commands.h"
+#include "evaluation_pair.h"
 #include "evaluation_report.h"
 #include "input.h"
 #include "interrupt.h"
 #include "kl_chart.h"
-#include "model_options.h"
-#include "progress.h"
 
 #define DEFAULT_CHUNK 512u
 #define DEFAULT_WORST 5u
@@ -68,126 +66,6 @@ static const cli_option own_options[] = {
     {.name = NULL},
 };
 
-/* One of the two models; zero-filled, any part may be missing at the end. */
-typedef struct eval_side {
-  gust_model *model;
-  gust_context *context;
-  int32_t *ids;
-  size_t count;
-} eval_side;
-
-typedef struct eval_state {
-  eval_side model, reference;
-  char *text;
-  size_t bytes;
-} eval_state;
-
-static gust_status open_side(eval_side *side, const cli_command *command, const char *path,
-                             const eval_values *values, const eval_state *state, size_t chunk,
-                             gust_error *err) {
-  gust_status status = model_options_open(&side->model, command, path, &values->model, err);
-  if (status == GUST_OK)
-    status =
-        model_options_context(&side->context, command, side->model, &values->model, chunk, err);
-  if (status == GUST_OK)
-    status =
-        gust_tokenize(side->model, state->text, state->bytes,
-                      GUST_TOKENIZE_BOS | GUST_TOKENIZE_SPECIAL, &side->ids, &side->count, err);
-  if (status == GUST_OK && gust_model_get_info(side->model)->bos_id < 0)
-    return command_error(err, GUST_E_UNSUPPORTED,
-                         "%s: expected a begin-of-sequence id to start chunks with, found none",
-                         path);
-  return status;
-}
-
-static void close_side(eval_side *side) {
-  gust_context_destroy(side->context);
-  gust_free(side->ids);
-  gust_model_close(side->model);
-}
-
-/* The two must be one model and speak of the same tokens, or their divergence means
- * nothing. */
-static gust_status check_pair(const eval_state *state, const char *path, const char *against,
-                              gust_error *err) {
-  const eval_side *model = &state->model, *reference = &state->reference;
-  const gust_model_info *info = gust_model_get_info(model->model);
-  const gust_model_info *other = gust_model_get_info(reference->model);
-  const struct {
-    const char *name;
-    uint32_t expected, found;
-  } shape[] = {
-      {"vocab_size", info->vocab_size, other->vocab_size},
-      {"hidden_size", info->hidden_size, other->hidden_size},
-      {"layers", info->layers, other->layers},
-      {"heads", info->heads, other->heads},
-      {"kv_heads", info->kv_heads, other->kv_heads},
-      {"head_dim", info->head_dim, other->head_dim},
-  };
-  for (size_t i = 0; i < sizeof shape / sizeof *shape; i++)
-    if (shape[i].expected != shape[i].found)
-      return command_error(err, GUST_E_ARGUMENT,
-                           "%s: %s: expected %u as in %s, found %u; give a file converted from the "
-                           "same checkpoint",
-                           against, shape[i].name, shape[i].expected, path, shape[i].found);
-  if (model->count != reference->count ||
-      memcmp(model->ids, reference->ids, model->count * sizeof *model->ids) != 0)
-    return command_error(err, GUST_E_ARGUMENT,
-                         "%s: expected the tokenizer of %s, found one that splits the text "
-                         "differently; give a file converted from the same checkpoint",
-                         against, path);
-  return GUST_OK;
-}
-
-/* How many chunks are scored: all there are, or what --chunks says. */
-static gust_status choose_chunks(size_t *chunks, const cli_command *command,
-                                 const eval_state *state, const eval_values *values, size_t chunk,
-                                 gust_error *err) {
-  size_t all = state->model.count / chunk;
-  const option_value *asked = &values->own.chunks;
-  if (all == 0)
-    return command_error(err, GUST_E_ARGUMENT,
-                         "%s: expected at least one chunk of %zu tokens, found %zu tokens; give a "
-                         "longer text or a smaller --ctx",
-                         values->own.text.text, chunk, state->model.count);
-  if (asked->given && asked->count > all && !values->model.quiet.given)
-    command_note(command, "--chunks %llu: the text has only %zu; all of them are scored",
-                 (unsigned long long)asked->count, all);
-  *chunks = asked->given && asked->count < all ? (size_t)asked->count : all;
-  return GUST_OK;
-}
-
-static gust_status evaluate(const cli_command *command, eval_state *state,
-                            const eval_values *values, const char *path, size_t chunk,
-                            evaluation *result, gust_error *err) {
-  const char *against = values->own.against.text;
-  gust_status status = input_read(values->own.text.text, &state->text, &state->bytes, err);
-  if (status == GUST_OK)
-    status = open_side(&state->model, command, path, values, state, chunk, err);
-  if (status == GUST_OK && against) {
-    status = open_side(&state->reference, command, against, values, state, chunk, err);
-    if (status == GUST_OK) status = check_pair(state, path, against, err);
-  }
-  size_t chunks = 0;
-  if (status == GUST_OK) status = choose_chunks(&chunks, command, state, values, chunk, err);
-  if (status != GUST_OK) return status;
-  const gust_model_info *info = gust_model_get_info(state->model.model);
-  progress_line progress;
-  progress_begin(&progress, "evaluating", PROGRESS_TOKENS, values->model.quiet.given);
-  evaluation_input input = {.model = state->model.context,
-                            .reference = state->reference.context,
-                            .vocab = info->vocab_size,
-                            .ids = state->model.ids,
-                            .chunk = chunk,
-                            .chunks = chunks,
-                            .bos_id = info->bos_id,
-                            .progress = progress_update,
-                            .user = &progress};
-  status = evaluation_run(result, &input, err);
-  progress_end(&progress);
-  return status;
-}
-
 /* --- the result ------------------------------------------------------------------- */
 
 static gust_status print_result(const evaluation *result, const evaluation_summary *summary,
@@ -206,8 +84,8 @@ static gust_status print_result(const evaluation *result, const evaluation_summa
   return status == GUST_OK ? command_flush(err) : status;
 }
 
-static gust_status report(const eval_state *state, const eval_values *values, const char *path,
-                          size_t chunk, const evaluation *result, gust_error *err) {
+static gust_status report(const evaluation_pair *pair, const eval_values *values, const char *path,
+                          const evaluation *result, gust_error *err) {
   const eval_own *own = &values->own;
   size_t places[MOST_WORST], count;
   size_t most = own->worst.given ? (size_t)own->worst.count : DEFAULT_WORST;
@@ -217,7 +95,8 @@ static gust_status report(const eval_state *state, const eval_values *values, co
   if (status == GUST_OK && own->svg.given)
     status = kl_chart_write(own->svg.text, &summary, path, own->against.text, err);
   if (status == GUST_OK) {
-    const evaluation_places worst = {state->model.model, state->model.ids, chunk, places, count};
+    const evaluation_places worst = {pair->model.model, pair->model.ids, pair->chunk, places,
+                                     count};
     status = print_result(result, &summary, &worst, own->json.given, err);
   }
   evaluation_summary_clear(&summary);
@@ -237,15 +116,23 @@ static int eval(const cli_command *command, int argc, char **argv) {
     return command_misuse(command, "--svg draws a divergence; say from what with --against FILE");
   interrupt_install();
   gust_error err = {0};
-  eval_state state = {0};
   evaluation result = {0};
-  size_t chunk = values.own.chunk.given ? (size_t)values.own.chunk.count : DEFAULT_CHUNK;
-  gust_status status = evaluate(command, &state, &values, operands[0], chunk, &result, &err);
-  if (status == GUST_OK) status = report(&state, &values, operands[0], chunk, &result, &err);
+  char *text = NULL;
+  evaluation_pair pair = {
+      .command = command,
+      .values = &values.model,
+      .text_name = values.own.text.text,
+      .chunk = values.own.chunk.given ? (size_t)values.own.chunk.count : DEFAULT_CHUNK,
+      .chunks = values.own.chunks.count,
+      .note_fewer = !values.model.quiet.given};
+  gust_status status = input_read(values.own.text.text, &text, &pair.bytes, &err);
+  pair.text = text;
+  if (status == GUST_OK)
+    status = evaluation_pair_run(&pair, operands[0], values.own.against.text, &result, &err);
+  if (status == GUST_OK) status = report(&pair, &values, operands[0], &result, &err);
   evaluation_clear(&result);
-  close_side(&state.model);
-  close_side(&state.reference);
-  free(state.text);
+  evaluation_pair_close(&pair);
+  free(text);
   return status == GUST_OK ? 0 : command_fail(command, &err);
 }
 
