@@ -161,10 +161,9 @@ static gust_status prepare_measure(source_measure *measure, gust_convert_options
   measure->chunks = chunks->given ? chunks->count : DEFAULT_AGAINST_CHUNKS;
   gust_status status = input_read(measure->text_name, text, &measure->bytes, err);
   measure->text = *text;
-  if (status == GUST_OK) status = source_measure_prepare(measure, options, err);
   options->measure = source_measure_run;
   options->measure_user = measure;
-  return status;
+  return status == GUST_OK ? source_measure_prepare(measure, options, err) : status;
 }
 
 static gust_status report(const cli_command *command, const convert_values *values,

@@ -273,6 +273,7 @@ static gust_status place_exact(conversion *c, gust_convert_preview *preview, gus
   preview->exact_type = exact_type(c);
   for (size_t i = 0; i < c->header.tensor_count; i++)
     if (c->header.tensors[i].rank == 2) c->header.tensors[i].type = preview->exact_type;
+  file_receipt_begin(&c->header, false);
   gust_status status = place_tensors(c, err);
   preview->exact_bytes = c->header.file_bytes;
   return status;
