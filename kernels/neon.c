@@ -1,0 +1,80 @@
+/* AArch64's own SIMD, which every such processor has. */
+#if !defined(__aarch64__) || !defined(__ARM_NEON)
+#error "neon.c needs an AArch64 compiler with SIMD"
+#endif
+
+#define ARM_PAIRS 0
+#define ARM_TILE_TOKENS 2
+#define ARM_DECODE_PANELS 2
+
+#include "lanes_neon.h"
+/* Before kernels.h, which float_kernels.h includes. */
+#include "float_kernels.h"
+/* After ARM_PAIRS. */
+#include "arm_block.h"
+#include "levels.h"
+
+/* Each quad of a token's columns, four times over. */
+typedef struct lone_block {
+  int8x16_t quads[8];
+} lone_block;
+
+static GUST_INLINE lone_block load_lone(const int8_t *codes) {
+  lone_block a;
+  for (int j = 0; j < 8; j++) {
+    int32_t quad;
+    memcpy(&quad, codes + 4 * j, sizeof quad);
+    a.quads[j] = vreinterpretq_s8_s32(vdupq_n_s32(quad));
+  }
+  return a;
+}
+
+/* sums + w . a; w[j]: columns 4 j .. 4 j + 3 of four rows.
+ *
+ * Products of bytes are added up in 16 bits before they are widened: of q4,
+ * whose levels are within [-64, 59], four, 4 * 64 * 127 = 32512; of q8, whose
+ * codes may be -128, two, 2 * 128 * 127 = 32512; both below 2^15. A register
+ * then holds two columns' sums of two rows, so that one pairwise addition of two
+ * registers ends the block. */
+static GUST_INLINE int32x4_t dot_rows(int32x4_t sums, const int8x16_t w[8], lone_block a,
+                                      int bits) {
+  const int terms = bits == 4 ? 4 : 2;
+  int32x4_t low = vdupq_n_s32(0), high = vdupq_n_s32(0);
+  for (int j = 0; j < 8; j += terms) {
+    int16x8_t low_products = vmull_s8(vget_low_s8(w[j]), vget_low_s8(a.quads[j]));
+    int16x8_t high_products = vmull_high_s8(w[j], a.quads[j]);
+    for (int i = j + 1; i < j + terms; i++) {
+      low_products = vmlal_s8(low_products, vget_low_s8(w[i]), vget_low_s8(a.quads[i]));
+      high_products = vmlal_high_s8(high_products, w[i], a.quads[i]);
+    }
+    low = j ? vpadalq_s16(low, low_products) : vpaddlq_s16(low_products);
+    high = j ? vpadalq_s16(high, high_products) : vpaddlq_s16(high_products);
+  }
+  return vaddq_s32(sums, vpaddq_s32(low, high));
+}
+
+static GUST_INLINE void multiply_tile(float *sums, const arm_weights *w, const arm_tokens *x,
+                                      size_t b, size_t t, int tokens, int bits) {
+  lone_block a[ARM_TILE_TOKENS];
+  for (int i = 0; i < tokens; i++)
+    a[i] = load_lone(x->codes + (t + (size_t)i) * x->stride + b * GUST_BLOCK_K);
+  for (size_t q = 0; q < 4; q++) {
+    int8x16_t rows[8];
+    for (size_t j = 0; j < 8; j++)
+      rows[j] = vld1q_s8(w->lines + b * ARM_BLOCK_BYTES + j * GUST_LINE + 16 * q);
+    float32x4_t scale = vld1q_f32(w->scales[b] + 4 * q), offset = vld1q_f32(w->offsets[b] + 4 * q);
+    for (int i = 0; i < tokens; i++)
+      add_scaled(sums + (size_t)i * GUST_PANEL_ROWS + 4 * q,
+                 dot_rows(vdupq_n_s32(ARM_SUM_START), rows, a[i], bits), scale, offset,
+                 vdupq_n_f32(x->scales[b][t + (size_t)i]));
+  }
+}
+
+#include "arm_products.h"
+
+void gust_kernels_fill_neon(gust_kernels *kernels) {
+  kernels->level = "neon";
+  fill_float_kernels(kernels);
+  kernels->matmul_q4 = matmul_q4_arm;
+  kernels->matmul_q8 = matmul_q8_arm;
+}
