@@ -6,10 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bandwidth_probe.h"
 #include "kernels.h"
+#include "multiply_probe.h"
 #include "os.h"
 #include "pool.h"
-#include "probes.h"
 
 /* One thread; weights larger than any cache for the matrix-vector products, so
  * that their limit is the memory's; everything else stays in cache. */

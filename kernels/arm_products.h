@@ -236,18 +236,18 @@ static GUST_INLINE void arrange_pair(int8_t *dst, const int8_t *first, const int
 static GUST_INLINE void load_tokens(arm_tokens *group, int8_t *room, const gust_activations *x,
                                     size_t first, size_t tokens, size_t tile) {
   size_t blocks = x->k_padded / GUST_BLOCK_K;
-  const int8_t *codes = x->codes + first * x->k_padded + tile * GUST_TILE_K;
+  const int8_t *codes = x->codes + first * x->stride + tile * GUST_TILE_K;
   const float *scales = x->scales + first * blocks + tile * GUST_TILE_BLOCKS;
   group->codes = ARM_PAIRS ? room : codes;
-  group->stride = ARM_PAIRS ? GUST_TILE_K : x->k_padded;
+  group->stride = ARM_PAIRS ? GUST_TILE_K : x->stride;
   for (size_t t = 0; t < gust_round_up(tokens, ARM_COPIES); t++) {
     size_t from = t < tokens ? t : t - 1;
     for (size_t b = 0; b < GUST_TILE_BLOCKS; b++)
       for (size_t i = 0; i < ARM_COPIES; i++)
         group->scales[b][t * ARM_COPIES + i] = scales[from * blocks + b];
     if (ARM_PAIRS && t % 2)
-      arrange_pair(room + (t - 1) * GUST_TILE_K, codes + (t - 1) * x->k_padded,
-                   codes + from * x->k_padded);
+      arrange_pair(room + (t - 1) * GUST_TILE_K, codes + (t - 1) * x->stride,
+                   codes + from * x->stride);
   }
 }
 

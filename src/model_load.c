@@ -14,8 +14,6 @@
  * reported, and cancelling possible, between steps of so many parts. */
 #define PART_BYTES ((uint64_t)4 << 20)
 #define PARTS_PER_STEP 16u
-/* What auto leaves free besides the copy: caches, scratch, other programs. */
-#define AUTO_HEADROOM ((uint64_t)1 << 30)
 
 typedef struct load_job {
   const os_map *map;
@@ -127,7 +125,7 @@ gust_status gust_model_load(gust_model *model, const char *path, const gust_mode
   uint64_t available = os_available_memory();
   if (options->memory && options->memory < available) available = options->memory;
   if (load == GUST_LOAD_AUTO) {
-    bool roomy = available > AUTO_HEADROOM && model->map.bytes < available - AUTO_HEADROOM;
+    bool roomy = available > GUST_AUTO_HEADROOM && model->map.bytes < available - GUST_AUTO_HEADROOM;
     load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
   }
   model->info.load = load;
