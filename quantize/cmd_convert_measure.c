@@ -81,15 +81,14 @@ static void hash_text(const source_measure *m, uint8_t digest[32]) {
   gust_sha256_end(&hash, digest);
 }
 
-static gust_status evaluate(const source_measure *m, const char *path, const char *reference,
-                            gust_quality *quality, gust_error *err) {
-  model_values values = *m->values;
-  values.load = (option_value){.given = true, .text = "mmap", .count = GUST_LOAD_MMAP};
+static gust_status evaluate(const source_measure *m, const char *path, uint64_t bytes,
+                            const char *reference, gust_quality *quality, gust_error *err) {
   evaluation_pair pair = {.command = m->command,
-                          .values = &values,
+                          .values = m->values,
                           .text_name = m->text_name,
                           .text = m->text,
                           .bytes = m->bytes,
+                          .model_bytes = bytes,
                           .chunk = CHUNK,
                           .chunks = m->chunks};
   evaluation result = {0};
@@ -112,24 +111,25 @@ static gust_status write_reference(const source_measure *m, const char *referenc
   gust_convert_options options = {.type = m->exact_type,
                                   .threads = (unsigned)m->values->threads.count,
                                   .progress = progress_update,
-                                  .user = &progress};
+                                  .user = &progress,
+                                  .bare = true};
   progress_begin(&progress, "unpacking the source", PROGRESS_BYTES, m->values->quiet.given);
   gust_status status = gust_convert(m->folder, reference, &options, NULL, err);
   progress_end(&progress);
   return status;
 }
 
-gust_status source_measure_run(void *user, const char *path, gust_quality *quality,
+gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gust_quality *quality,
                                gust_error *err) {
   const source_measure *m = user;
-  size_t bytes = strlen(m->target) + sizeof ".source.tmp";
-  char *reference = malloc(bytes);
+  size_t room = strlen(m->target) + sizeof ".source.tmp";
+  char *reference = malloc(room);
   if (!reference) return command_error(err, GUST_E_MEMORY, "no memory for a path");
   progress_end(m->progress);
-  snprintf(reference, bytes, "%s.source.tmp", m->target);
+  snprintf(reference, room, "%s.source.tmp", m->target);
   gust_status status = write_reference(m, reference, err);
   if (status == GUST_OK) {
-    status = evaluate(m, path, reference, quality, err);
+    status = evaluate(m, path, bytes, reference, quality, err);
     os_remove(reference);
   }
   free(reference);

@@ -177,22 +177,23 @@ static gust_status plan(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
   if (status) return status;
-  file_receipt_begin(header, c->options.measure != NULL);
+  if (!c->options.bare) file_receipt_begin(header, c->options.measure != NULL);
   return place_tensors(c, err);
 }
 
 /* What can only be found out with the file in hand, which therefore gets a header
  * first. */
 static gust_status complete_receipt(conversion *c, gust_error *err) {
-  const char *path = c->writer.temporary;
   gust_receipt *receipt = &c->header.receipt;
+  uint64_t bytes = c->header.file_bytes;
+  const char *path = c->writer.temporary;
   file_receipt_sum(receipt, c->error, c->energy);
   gust_status status = write_header(c, err);
   if (!status)
-    status = file_receipt_hash(receipt, path, c->target_path, c->options.threads, advance, c, err);
+    status = file_receipt_hash(receipt, path, bytes, c->options.threads, advance, c, err);
   if (!status && c->options.measure)
-    status = c->options.measure(c->options.measure_user, path, &receipt->quality, err);
-  return status ? status : write_header(c, err);
+    status = c->options.measure(c->options.measure_user, path, bytes, &receipt->quality, err);
+  return status;
 }
 
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
@@ -200,7 +201,8 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = start_workers(c, err);
   if (!status) status = file_writer_open(&c->writer, c->target_path, err);
   for (size_t i = 0; i < c->source.shard_count && !status; i++) status = convert_shard(c, i, err);
-  if (!status) status = complete_receipt(c, err);
+  if (!status && c->header.receipt.exists) status = complete_receipt(c, err);
+  if (!status) status = write_header(c, err);
   return status ? status : file_writer_commit(&c->writer, err);
 }
 
@@ -249,6 +251,8 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
     return gust_fail(err, GUST_E_ARGUMENT, "type: expected q4, q8, bf16 or f32, found %u",
                      (unsigned)c.options.type);
   gust_status status = run(&c, source_folder, err);
+  if (status == GUST_E_CANCELLED)
+    gust_fail(err, status, "%s: the conversion was stopped; nothing is left of it", target_path);
   if (!status && report) fill_report(&c, begin_ns, report);
   clear(&c);
   return status;

@@ -4,10 +4,10 @@
 
 #include "format.h"
 
-/* Measures the complete file at `path`, which does not have its name yet, against
- * its source. */
-typedef gust_status gust_convert_measure_fn(void *user, const char *path, gust_quality *quality,
-                                            gust_error *err);
+/* Measures the complete file against its source: the first `bytes` bytes of what lies
+ * at `path`, as it does not have its name yet. */
+typedef gust_status gust_convert_measure_fn(void *user, const char *path, uint64_t bytes,
+                                            gust_quality *quality, gust_error *err);
 
 typedef struct gust_convert_options {
   gust_type type;             /* of the matrices; vectors (norms) are always f32 */
@@ -16,6 +16,7 @@ typedef struct gust_convert_options {
   void *user;
   gust_convert_measure_fn *measure; /* for the file's receipt; may be NULL */
   void *measure_user;
+  bool bare; /* no receipt, for a file that is not to be kept */
 } gust_convert_options;
 
 /* What became of the tensors stored in one type. */

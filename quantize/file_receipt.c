@@ -34,10 +34,10 @@ static bool beat(void *user, uint64_t done, uint64_t total) {
   return h->progress(h->user, 0) && done < total;
 }
 
-gust_status file_receipt_hash(gust_receipt *receipt, const char *path, const char *target,
+gust_status file_receipt_hash(gust_receipt *receipt, const char *path, uint64_t bytes,
                               unsigned threads, file_receipt_progress_fn *progress, void *user,
                               gust_error *err) {
-  const gust_model_options mapped = {.load = GUST_LOAD_MMAP};
+  const gust_model_options mapped = {.load = GUST_LOAD_MMAP, .lazy = true, .bytes = bytes};
   const gust_context_options options = {.positions = GUST_PROMPT_TOKENS, .threads = threads};
   heartbeat h = {progress, user};
   gust_model *model = NULL;
@@ -48,7 +48,5 @@ gust_status file_receipt_hash(gust_receipt *receipt, const char *path, const cha
   gust_context_destroy(context);
   gust_model_close(model);
   if (!status) receipt->prompt_tokens = GUST_PROMPT_TOKENS;
-  if (status == GUST_E_CANCELLED)
-    return gust_fail(err, status, "%s: the conversion was stopped; nothing is left of it", target);
   return status;
 }

@@ -16,10 +16,9 @@ void file_receipt_sum(gust_receipt *receipt, const double error[GUST_TYPE_COUNT]
 /* Called after every token with 0 bytes; true stops. */
 typedef bool file_receipt_progress_fn(void *user, uint64_t bytes);
 
-/* Opens the file at `path`, which is complete but for its receipt, runs it and sets
- * the hash. `target` is the name it is to have, for errors. threads 0: the physical
- * cores. */
-gust_status file_receipt_hash(gust_receipt *receipt, const char *path, const char *target,
+/* Opens the file, the first `bytes` bytes at `path`, which is complete but for its
+ * receipt, runs it and sets the hash. threads 0: the physical cores. */
+gust_status file_receipt_hash(gust_receipt *receipt, const char *path, uint64_t bytes,
                               unsigned threads, file_receipt_progress_fn *progress, void *user,
                               gust_error *err);
 

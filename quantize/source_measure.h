@@ -30,7 +30,7 @@ gust_status source_measure_prepare(source_measure *measure, const gust_convert_o
                                    gust_error *err);
 
 /* A gust_convert_measure_fn whose `user` is the source_measure. */
-gust_status source_measure_run(void *user, const char *path, gust_quality *quality,
+gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gust_quality *quality,
                                gust_error *err);
 
 #endif

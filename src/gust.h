@@ -87,6 +87,7 @@ typedef enum gust_load {
 typedef struct gust_model_options {
   gust_load load;
   bool lazy;       /* a mapping's pages come in as they are used: for a look at the file */
+  uint64_t bytes;  /* the file is the first so many of what lies there; 0: all */
   uint64_t memory; /* bytes to count as available, if less are than the system says; 0: those */
   gust_progress_fn *progress; /* bytes; may be NULL */
   void *user;

@@ -9,7 +9,7 @@
 
 #include "check.h"
 #include "demo_model.h"
-#include "json.h"
+#include "json_result.h"
 #include "run_gust.h"
 #include "xml_check.h"
 
@@ -125,14 +125,8 @@ static long double quantile(const expected *sorted, long double share) {
 
 /* --- comparing --------------------------------------------------------------------------- */
 
-static double number(const json_value *object, const char *key) {
-  double value = -1;
-  if (!json_double(json_get(object, key), &value)) check_fatal("the JSON lacks", key);
-  return value;
-}
-
 static void check_near(const json_value *root, const char *key, long double right) {
-  double found = number(root, key);
+  double found = json_result_number(root, key);
   /* Divergences are differences of numbers near 10. */
   bool near = fabsl((long double)found - right) <= 1e-12L + 1e-9L * fabsl(right);
   if (!CHECK(near)) fprintf(stderr, "  %s: expected %.17Lg, found %.17g\n", key, right, found);
@@ -159,9 +153,9 @@ static void check_perplexity(const json_value *root, const char *key, const char
 
 static void check_figures(const json_value *root, const expected *all) {
   long double mean, se;
-  CHECK_EQ_INT(number(root, "tokens"), TOKENS);
-  CHECK_EQ_INT(number(root, "chunks"), CHUNKS);
-  CHECK_EQ_INT(number(root, "ctx"), CHUNK);
+  CHECK_EQ_INT(json_result_number(root, "tokens"), TOKENS);
+  CHECK_EQ_INT(json_result_number(root, "chunks"), CHUNKS);
+  CHECK_EQ_INT(json_result_number(root, "ctx"), CHUNK);
   check_mean(root, "nll", all, nll_of);
   check_mean(root, "reference_nll", all, reference_nll_of);
   check_mean(root, "nll_difference", all, difference_of);
@@ -186,9 +180,9 @@ static bool ends_with(const char *text, const char *end) {
 }
 
 static void check_guess(const json_value *guess, int id, long double token_nll) {
-  CHECK_EQ_INT(number(guess, "id"), id);
+  CHECK_EQ_INT(json_result_number(guess, "id"), id);
   check_near(guess, "token_logprob", -token_nll);
-  CHECK(number(guess, "logprob") >= number(guess, "token_logprob"));
+  CHECK(json_result_number(guess, "logprob") >= json_result_number(guess, "token_logprob"));
 }
 
 /* `count` tokens, in order of their divergence. */
@@ -201,8 +195,8 @@ static void check_worst(const json_value *root, const expected *all, const int32
   CHECK_EQ_INT(json_count(worst), count);
   const expected *e = sorted + TOKENS - 1;
   for (const json_value *w = json_first(worst); w; w = json_next(worst, w), e--) {
-    CHECK_EQ_INT(number(w, "position"), e->place);
-    CHECK_EQ_INT(number(w, "id"), ids[e->place]);
+    CHECK_EQ_INT(json_result_number(w, "position"), e->place);
+    CHECK_EQ_INT(json_result_number(w, "id"), ids[e->place]);
     check_near(w, "kl", e->kl);
     check_guess(json_get(w, "model"), e->best, e->nll);
     check_guess(json_get(w, "reference"), e->reference_best, e->reference_nll);
@@ -223,15 +217,6 @@ static void check_worst(const json_value *root, const expected *all, const int32
 
 /* --- the tests --------------------------------------------------------------------------- */
 
-static json_document *parse(const run_result *r) {
-  json_document *doc;
-  gust_error err;
-  CHECK_EQ_INT(r->code, 0);
-  CHECK_EQ_STR(r->err, "");
-  if (json_parse(&doc, r->out, strlen(r->out), "eval", 0, &err)) check_fatal("eval", err.text);
-  return doc;
-}
-
 static void figures(const char *model, const char *reference) {
   size_t bytes, count;
   char *text = check_read_file(check_data("heldout.txt"), &bytes);
@@ -245,7 +230,7 @@ static void figures(const char *model, const char *reference) {
   run_result r = run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--ctx", "64",
                           "--chunks", "5", "--against", reference, "--json", "--quiet", "--worst",
                           "7", (const char *)NULL);
-  json_document *doc = parse(&r);
+  json_document *doc = json_result_parse(&r);
   check_figures(json_root(doc), all);
   check_worst(json_root(doc), all, ids, text, 7);
   json_free(doc);
@@ -268,18 +253,18 @@ static void figures(const char *model, const char *reference) {
 static void alone(const char *model) {
   run_result r = run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--ctx", "64",
                           "--chunks", "1", "--json", "--quiet", (const char *)NULL);
-  json_document *doc = parse(&r);
+  json_document *doc = json_result_parse(&r);
   const json_value *root = json_root(doc), *worst = json_get(root, "worst");
   static const char *const nulls[] = {"nll_se",  "ppl_se",     "reference_nll", "nll_difference",
                                       "kl_mean", "kl_mean_se", "kl_median",     "kl_p99",
                                       "kl_p999", "kl_max",     "top1_agree",    "top1_agree_se"};
   for (size_t i = 0; i < sizeof nulls / sizeof *nulls; i++)
     CHECK(json_is(json_get(root, nulls[i]), JSON_NULL));
-  CHECK(fabs(number(root, "ppl") - exp(number(root, "nll"))) < 1e-9);
+  CHECK(fabs(json_result_number(root, "ppl") - exp(json_result_number(root, "nll"))) < 1e-9);
   CHECK_EQ_INT(json_count(worst), 5);
   double before = -1e9;
   for (const json_value *w = json_first(worst); w; w = json_next(worst, w)) {
-    double logprob = number(json_get(w, "model"), "token_logprob");
+    double logprob = json_result_number(json_get(w, "model"), "token_logprob");
     CHECK(logprob >= before && !json_get(w, "reference"));
     before = logprob;
   }
@@ -293,13 +278,14 @@ static void self(const char *model) {
   run_result r =
       run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--ctx", "64", "--chunks",
                "2", "--against", model, "--json", "--quiet", "--svg", svg, (const char *)NULL);
-  json_document *doc = parse(&r);
+  json_document *doc = json_result_parse(&r);
   const json_value *root = json_root(doc);
   static const char *const zeros[] = {"kl_mean", "kl_mean_se",     "kl_median",
                                       "kl_p90",  "kl_p99",         "kl_p999",
                                       "kl_max",  "nll_difference", "p_difference_rms"};
-  for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++) CHECK(number(root, zeros[i]) == 0);
-  CHECK(number(root, "top1_agree") == 1);
+  for (size_t i = 0; i < sizeof zeros / sizeof *zeros; i++)
+    CHECK(json_result_number(root, zeros[i]) == 0);
+  CHECK(json_result_number(root, "top1_agree") == 1);
   CHECK_EQ_INT(json_count(json_get(root, "worst")), 0);
   json_free(doc);
   run_result_clear(&r);

@@ -1,10 +1,13 @@
 /* The receipt in a file: what convert writes into it, and that gust verify finds
  * weights and logits that are not those of the conversion. */
+#define _XOPEN_SOURCE 700 /* truncate */
+
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "checkpoint_maker.h"
@@ -12,7 +15,7 @@
 #include "convert.h"
 #include "demo_model.h"
 #include "format.h"
-#include "json.h"
+#include "json_result.h"
 #include "os.h"
 #include "run_gust.h"
 
@@ -289,20 +292,6 @@ static void verify_without(void) {
 
 /* --- against the source --------------------------------------------------------------- */
 
-static double number(const json_value *object, const char *key) {
-  double value = -1;
-  if (!json_double(json_get(object, key), &value)) check_fatal("the JSON lacks", key);
-  return value;
-}
-
-static json_document *run_json(run_result *r) {
-  json_document *doc;
-  gust_error err;
-  CHECK_EQ_INT(r->code, 0);
-  if (json_parse(&doc, r->out, strlen(r->out), "json", 0, &err)) check_fatal("json", err.text);
-  return doc;
-}
-
 /* The figures in the file are those gust eval finds against an f32 file. */
 static void against_source(void) {
   static const char *const keys[] = {"nll",
@@ -332,15 +321,13 @@ static void against_source(void) {
   CHECK(bytes == other_bytes && memcmp(data, other, bytes) == 0);
   free(data);
   free(other);
-  char *left = check_read_file(target, &bytes);
-  free(left);
   run_result a = run_gust(NULL, "inspect", target, "--json", (const char *)NULL);
   run_result b = run_gust(NULL, "eval", target, "--text", text, "--chunks", "2", "--against",
                           demo_model_path("f32"), "--json", "--quiet", (const char *)NULL);
-  json_document *stored = run_json(&a), *measured = run_json(&b);
+  json_document *stored = json_result_parse(&a), *measured = json_result_parse(&b);
   const json_value *quality = json_get(json_get(json_root(stored), "receipt"), "quality");
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-    CHECK(number(quality, keys[i]) == number(json_root(measured), keys[i]));
+    CHECK(json_result_number(quality, keys[i]) == json_result_number(json_root(measured), keys[i]));
   CHECK(json_text_is(json_get(quality, "text_sha256"),
                      "78faa2178a5994c2562d322b432325a361cb6cb4e932d5974e411c7c1161e5d5"));
   json_free(stored);
@@ -376,6 +363,93 @@ static void against_refusals(void) {
   run_result_clear(&r);
 }
 
+/* A checkpoint with an embedding of 2.2 TB, all of it a hole in its file, of which
+ * there is to be a q8 and a bf16 file: more than there is disk. */
+static void full_disk(void) {
+  static const char config[] =
+      "{\"architectures\": [\"MistralForCausalLM\"], \"vocab_size\": 16777216, "
+      "\"hidden_size\": 65536, \"intermediate_size\": 1, \"num_hidden_layers\": 1, "
+      "\"num_attention_heads\": 1, \"num_key_value_heads\": 1, \"head_dim\": 2, "
+      "\"hidden_act\": \"silu\", \"max_position_embeddings\": 64, \"rms_norm_eps\": 1e-05, "
+      "\"rope_theta\": 10000.0, \"tie_word_embeddings\": true, \"bos_token_id\": 1, "
+      "\"eos_token_id\": 2}";
+  static const struct {
+    const char *name;
+    unsigned long long rows, columns;
+  } tensors[] = {
+      {"embed_tokens", 16777216, 65536},       {"norm", 65536, 0},
+      {"layers.0.input_layernorm", 65536, 0},  {"layers.0.post_attention_layernorm", 65536, 0},
+      {"layers.0.self_attn.q_proj", 2, 65536}, {"layers.0.self_attn.k_proj", 2, 65536},
+      {"layers.0.self_attn.v_proj", 2, 65536}, {"layers.0.self_attn.o_proj", 65536, 2},
+      {"layers.0.mlp.gate_proj", 1, 65536},    {"layers.0.mlp.up_proj", 1, 65536},
+      {"layers.0.mlp.down_proj", 65536, 1}};
+  char header[4096], path[1024];
+  unsigned long long end = 0;
+  int length = snprintf(header, sizeof header, "........{");
+  for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
+    unsigned long long columns = tensors[i].columns, begin = end;
+    char shape[64];
+    end += tensors[i].rows * (columns ? columns : 1) * 2;
+    if (columns)
+      snprintf(shape, sizeof shape, "%llu, %llu", tensors[i].rows, columns);
+    else
+      snprintf(shape, sizeof shape, "%llu", tensors[i].rows);
+    length += snprintf(header + length, sizeof header - (size_t)length,
+                       "%s\"model.%s.weight\":{\"dtype\":\"BF16\",\"shape\":[%s],"
+                       "\"data_offsets\":[%llu,%llu]}",
+                       i ? "," : "", tensors[i].name, shape, begin, end);
+  }
+  length += snprintf(header + length, sizeof header - (size_t)length, "}");
+  for (int i = 0; i < 8; i++) header[i] = (char)((unsigned long long)(length - 8) >> (8 * i));
+  maker_model m = maker_small(true, false);
+  const char *folder = check_temp_file("endless"), *target = check_temp_file("endless.gust");
+  maker_write(&m, folder, "BF16", 1);
+  maker_free(&m);
+  snprintf(path, sizeof path, "%s/config.json", folder);
+  check_write_file(path, config, strlen(config));
+  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  check_write_file(path, header, (size_t)length);
+  if (truncate(path, (off_t)(length + (long long)end)) != 0)
+    check_fatal("cannot make a file with a hole", path);
+  run_result r = run_gust(NULL, "convert", folder, "-o", target, "--against-source",
+                          check_data("heldout.txt"), (const char *)NULL);
+  CHECK_EQ_INT(r.code, 1);
+  CHECK_EQ_STR(r.out, "");
+  CHECK_CONTAINS(r.err, ": --against-source: expected free disk for the file (1.13 TB, 113");
+  CHECK_CONTAINS(r.err,
+                 "the source as one bf16 file beside it for as long as it takes (2.20 TB, 2");
+  CHECK(strchr(r.err, '\n') == r.err + strlen(r.err) - 1);
+  run_result_clear(&r);
+  uint64_t bytes;
+  CHECK(os_open_read(target, &bytes) < 0);
+}
+
+/* A file that is still being written has something behind its bytes. */
+static void something_behind(void) {
+  size_t bytes;
+  char *data = check_read_file(demo_model_path("q4"), &bytes);
+  char *longer = calloc(1, bytes + 5000);
+  const char *path = check_temp_file("longer.gust");
+  if (!longer) check_fatal("out of memory", path);
+  memcpy(longer, data, bytes);
+  check_write_file(path, longer, bytes + 5000);
+  free(data);
+  free(longer);
+  gust_model *model;
+  gust_error err = {0};
+  CHECK_EQ_INT(gust_model_open(&model, path, NULL, &err), GUST_E_FORMAT);
+  for (int load = GUST_LOAD_MMAP; load <= GUST_LOAD_COPY; load++) {
+    const gust_model_options options = {.load = (gust_load)load, .bytes = bytes};
+    CHECK_EQ_INT(gust_model_open(&model, path, &options, &err), GUST_OK);
+    CHECK_EQ_INT(gust_model_get_info(model)->file_bytes, bytes);
+    CHECK_EQ_INT(gust_model_verify(model, NULL, NULL, &err), GUST_OK);
+    gust_model_close(model);
+  }
+  const gust_model_options fewer = {.bytes = bytes - 64}, more = {.bytes = bytes + 64};
+  CHECK_EQ_INT(gust_model_open(&model, path, &fewer, &err), GUST_E_FORMAT);
+  CHECK_EQ_INT(gust_model_open(&model, path, &more, &err), GUST_E_FORMAT);
+}
+
 /* The smallest type that holds a checkpoint exactly, and its size. */
 static void look(void) {
   static const struct {
@@ -399,7 +473,14 @@ static void look(void) {
     options.type = preview.exact_type;
     CHECK_EQ_INT(gust_convert(folder, target, &options, NULL, &err), GUST_OK);
     free(check_read_file(target, &bytes));
+    gust_receipt_info receipt = receipt_of(target);
+    CHECK(receipt.prompt_tokens == 24 && receipt.relative_error == 0);
     CHECK_EQ_INT(preview.exact_bytes, bytes);
+    options.bare = true;
+    CHECK_EQ_INT(gust_convert(folder, target, &options, NULL, &err), GUST_OK);
+    gust_model *bare = model_open_or_die(target);
+    CHECK(!gust_model_get_receipt(bare, &receipt));
+    gust_model_close(bare);
   }
   maker_free(&m);
 }
@@ -420,6 +501,8 @@ int main(void) {
   verify_without();
   against_source();
   against_refusals();
+  full_disk();
+  something_behind();
   look();
   return check_finish();
 }

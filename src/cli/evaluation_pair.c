@@ -5,8 +5,11 @@
 #include "progress.h"
 
 static gust_status open_side(evaluation_side *side, const evaluation_pair *pair, const char *path,
-                             gust_error *err) {
-  gust_status status = model_options_open(&side->model, pair->command, path, pair->values, err);
+                             uint64_t bytes, gust_error *err) {
+  const gust_model_options mapped = {.load = GUST_LOAD_MMAP, .lazy = true, .bytes = bytes};
+  gust_status status =
+      pair->model_bytes ? gust_model_open(&side->model, path, &mapped, err)
+                        : model_options_open(&side->model, pair->command, path, pair->values, err);
   if (status == GUST_OK)
     status = model_options_context(&side->context, pair->command, side->model, pair->values,
                                    pair->chunk, err);
@@ -79,9 +82,9 @@ static gust_status choose_chunks(size_t *chunks, const evaluation_pair *pair, gu
 gust_status evaluation_pair_run(evaluation_pair *pair, const char *path, const char *against,
                                 evaluation *result, gust_error *err) {
   size_t chunks = 0;
-  gust_status status = open_side(&pair->model, pair, path, err);
+  gust_status status = open_side(&pair->model, pair, path, pair->model_bytes, err);
   if (status == GUST_OK && against) {
-    status = open_side(&pair->reference, pair, against, err);
+    status = open_side(&pair->reference, pair, against, 0, err);
     if (status == GUST_OK) status = check_pair(pair, path, against, err);
   }
   if (status == GUST_OK) status = choose_chunks(&chunks, pair, err);

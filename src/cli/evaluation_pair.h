@@ -20,9 +20,11 @@ typedef struct evaluation_pair {
   const model_values *values;
   const char *text_name, *text;
   size_t bytes;
-  size_t chunk;    /* tokens */
-  uint64_t chunks; /* at most; 0: all there are */
-  bool note_fewer; /* say it when the text has fewer than --chunks */
+  size_t chunk;         /* tokens */
+  uint64_t chunks;      /* at most; 0: all there are */
+  uint64_t model_bytes; /* of the file, when something else follows it; else 0. Given,
+                           both files are mapped, without a word */
+  bool note_fewer;      /* say it when the text has fewer than --chunks */
   evaluation_side model, reference;
 } evaluation_pair;
 
