@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "panel.h"
+#include "weight_quantizer.h"
 
 /* Activations of `tokens` rows quantized in blocks of 32 along k: code * scale.
  * Row t begins at codes + t * k_padded and at scales, sums + t * k_padded / 32. */
@@ -114,6 +115,9 @@ typedef struct gust_kernels {
   /* p[i] = exp((x[i] - max x) * scale); returns the sum of p. n >= 1. dst may
    * be x. */
   float (*softmax)(float *p, const float *x, size_t n, float scale);
+
+  /* What a conversion takes. */
+  gust_weight_quantizer weights_q4, weights_q8;
 } gust_kernels;
 
 /* Fills the table with the fastest kernels this processor has, up to the level

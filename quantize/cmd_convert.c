@@ -14,7 +14,7 @@
 #include "convert.h"
 
 typedef struct convert_values {
-  option_value output, type, threads, json, quiet;
+  option_value output, type, threads, cpu, json, quiet;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -36,6 +36,11 @@ static const cli_option own_options[] = {
      .least = 1,
      .most = 1024,
      .place = offsetof(convert_values, threads)},
+    {.name = "cpu",
+     .kind = OPTION_CHOICE,
+     .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
+     .help = "fastest instruction-set level to use; the file is the same with any",
+     .place = offsetof(convert_values, cpu)},
     {.name = "json",
      .kind = OPTION_FLAG,
      .help = "print the result as JSON",
@@ -134,6 +139,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
+      .cpu = values->cpu.given ? values->cpu.text : NULL,
       .progress = progress_update,
       .user = &progress};
   gust_convert_report report;

@@ -12,6 +12,7 @@
 #include "pool.h"
 #include "tensor_map.h"
 #include "tensor_packer.h"
+#include "tensor_types.h"
 #include "tokenizer_import.h"
 
 #define MAX_THREADS 1024u
@@ -143,8 +144,8 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
       c->done += source->bytes;
     } else {
       gust_tensor *target = &c->header.tensors[index];
-      status = tensor_packer_run(&c->packer, file, source, target, &hash, &c->error[target->type],
-                                 &c->energy[target->type], err);
+      status = tensor_packer_run(&c->packer, file, source, NULL, target, &hash,
+                                 &c->error[target->type], &c->energy[target->type], err);
     }
     if (status) return status;
   }
@@ -161,7 +162,13 @@ static gust_status start_workers(conversion *c, gust_error *err) {
   if (!c->pool)
     return gust_fail(err, GUST_E_MEMORY, "expected to start %u threads, found no room; use fewer",
                      threads);
-  return tensor_packer_create(&c->packer, c->pool, &c->writer, advance, c, err);
+  gust_kernels kernels;
+  if (!gust_kernels_select(&kernels, c->options.cpu))
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "unknown CPU level \"%.40s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
+                     "dotprod or i8mm",
+                     c->options.cpu);
+  return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, advance, c, err);
 }
 
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
@@ -170,7 +177,8 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
       hf_config_read(folder, &header->config, &header->generation, &header->chat_template, err);
   if (!status) status = checkpoint_open(&c->source, folder, err);
   if (!status) status = check_target(c, folder, err);
-  if (!status) status = tensor_map_build(&c->map, header, &c->source, c->options.type, err);
+  if (!status) status = tensor_map_build(&c->map, header, &c->source, err);
+  if (!status) tensor_types_assign(header, c->options.type);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
   if (!status) status = place_tensors(c, err);

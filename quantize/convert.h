@@ -7,6 +7,7 @@
 typedef struct gust_convert_options {
   gust_type type;             /* of the matrices; vectors (norms) are always f32 */
   unsigned threads;           /* 0: gust_default_threads() */
+  const char *cpu;            /* fastest CPU level to use; NULL: none. Changes no byte */
   gust_progress_fn *progress; /* bytes of source weights; may be NULL */
   void *user;
 } gust_convert_options;
