@@ -130,22 +130,36 @@ static void try_template(const cli_command *command, const gust_model *model) {
   free(text);
 }
 
+typedef struct convert_screen {
+  const cli_command *command;
+  progress_line progress;
+} convert_screen;
+
+static bool show_progress(void *user, uint64_t done, uint64_t total) {
+  return progress_update(&((convert_screen *)user)->progress, done, total);
+}
+
+static void show_note(void *user, const char *line) {
+  command_note(((convert_screen *)user)->command, "note: %s", line);
+}
+
 /* --- the command ------------------------------------------------------------------- */
 
 static gust_status convert_folder(const cli_command *command, const convert_values *values,
                                   const char *folder, gust_type type, const char *target,
                                   gust_error *err) {
-  progress_line progress;
+  convert_screen screen = {.command = command};
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
       .cpu = values->cpu.given ? values->cpu.text : NULL,
-      .progress = progress_update,
-      .user = &progress};
+      .progress = show_progress,
+      .note = values->quiet.given ? NULL : show_note,
+      .user = &screen};
   gust_convert_report report;
-  progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);
+  progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
   gust_status status = gust_convert(folder, target, &options, &report, err);
-  progress_end(&progress);
+  progress_end(&screen.progress);
   gust_model *model;
   if (status == GUST_OK) status = model_options_look(&model, target, err);
   if (status != GUST_OK) return status;
