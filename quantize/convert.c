@@ -197,7 +197,8 @@ static size_t resume_shard(conversion *c, size_t shard, gust_sha256 *hash) {
   const safetensors_file *file = &c->source.shards[shard].file;
   size_t begin = 0;
   uint64_t end = file->data_begin;
-  for (size_t i = 0; i < file->tensor_count && c->resuming; i++) {
+  if (!c->resuming) return 0;
+  for (size_t i = 0; i < file->tensor_count; i++) {
     size_t index = c->map.targets[shard][i];
     if (index == TENSOR_MAP_NONE) continue;
     gust_tensor *target = &c->header.tensors[index];
