@@ -108,6 +108,22 @@ static float softmax_lanes(float *p, const float *x, size_t n, float scale) {
 
 /* --- quantization of activations ---------------------------------------------------- */
 
+/* Scales tried for a block. With 32 values some round better than others by luck:
+ * of three scales, each a little larger than the last, the best leaves an eighth
+ * less error than the first does on average. */
+#define ACTIVATION_TRIALS 3
+
+/* Codes of two times sixteen values for 1 / scale, and the sum of their squared
+ * errors in units of the scale. */
+static inline float round_block(vf *q0, vf *q1, vf a0, vf a1, float inverse) {
+  const vf top = v_set1(127.0f), bottom = v_set1(-127.0f), s = v_set1(inverse);
+  vf t0 = v_min(v_max(v_mul(a0, s), bottom), top), t1 = v_min(v_max(v_mul(a1, s), bottom), top);
+  *q0 = v_rint(t0);
+  *q1 = v_rint(t1);
+  vf d0 = v_sub(t0, *q0), d1 = v_sub(t1, *q1);
+  return v_sum(v_fma(d1, d1, v_mul(d0, d0)));
+}
+
 static void quantize_lanes(gust_activations *dst, size_t token, const float *x) {
   size_t k = dst->k_padded, blocks = k / GUST_BLOCK_K;
   int8_t *codes = dst->codes + token * dst->stride;
@@ -115,21 +131,33 @@ static void quantize_lanes(gust_activations *dst, size_t token, const float *x) 
   int32_t *sums = dst->sums + token * blocks;
   for (size_t b = 0; b < blocks; b++, x += 32, codes += 32) {
     vf a0 = v_load(x), a1 = v_load(x + 16);
-    float scale = v_hmax(v_max(v_abs(a0), v_abs(a1))) / 127.0f;
+    float most = v_hmax(v_max(v_abs(a0), v_abs(a1)));
     /* Blocks of zeros, of subnormals and with infinities become zeros. */
-    if (!(scale >= 0x1p-126f && scale <= 0x1p120f)) {
+    if (!(most >= 0x1p-119f && most <= 0x1p120f)) {
       memset(codes, 0, 32);
       scales[b] = 0;
       sums[b] = 0;
       continue;
     }
-    vf s = v_set1(scale), top = v_set1(127.0f), bottom = v_set1(-127.0f);
-    vf q0 = v_min(v_max(v_rint(v_div(a0, s)), bottom), top);
-    vf q1 = v_min(v_max(v_rint(v_div(a1, s)), bottom), top);
+    /* The largest value is at code 127, then 126, ... */
+    vf q0, q1;
+    float one = 1.0f / most, largest = 127.0f;
+    float least = round_block(&q0, &q1, a0, a1, 127.0f * one) * (1.0f / (127.0f * 127.0f));
+    for (int i = 1; i < ACTIVATION_TRIALS; i++) {
+      vf r0, r1;
+      float top = (float)(127 - i);
+      float error = round_block(&r0, &r1, a0, a1, top * one) * (1.0f / (top * top));
+      if (error < least) {
+        least = error;
+        largest = top;
+        q0 = r0;
+        q1 = r1;
+      }
+    }
     v_store_i8(codes, q0);
     v_store_i8(codes + 16, q1);
-    scales[b] = scale;
-    sums[b] = v_sum_int(q0) + v_sum_int(q1);
+    scales[b] = most / largest;
+    sums[b] = v_sum_int(v_add(q0, q1));
   }
 }
 

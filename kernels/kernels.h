@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "panel.h"
+#include "weight_quantizer.h"
 
 /* For functions that are to become part of their callers, whose arguments are
  * then constants. */
@@ -139,6 +140,9 @@ typedef struct gust_kernels {
   /* p[i] = exp((x[i] - max x) * scale); returns the sum of p. n >= 1. dst may
    * be x. */
   float (*softmax)(float *p, const float *x, size_t n, float scale);
+
+  /* What a conversion takes. */
+  gust_weight_quantizer weights_q4, weights_q8;
 } gust_kernels;
 
 /* Fills the table with the fastest kernels this processor has, up to the level

@@ -18,7 +18,7 @@
 #define DEFAULT_AGAINST_CHUNKS 16u
 
 typedef struct convert_values {
-  option_value output, type, against_source, against_chunks, threads, json, quiet;
+  option_value output, type, against_source, against_chunks, threads, cpu, json, quiet;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -53,6 +53,11 @@ static const cli_option own_options[] = {
      .least = 1,
      .most = 1024,
      .place = offsetof(convert_values, threads)},
+    {.name = "cpu",
+     .kind = OPTION_CHOICE,
+     .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
+     .help = "fastest instruction-set level to use; the file is the same with any",
+     .place = offsetof(convert_values, cpu)},
     {.name = "json",
      .kind = OPTION_FLAG,
      .help = "print the result as JSON",
@@ -149,6 +154,19 @@ static void try_template(const cli_command *command, const gust_model *model) {
   free(text);
 }
 
+typedef struct convert_screen {
+  const cli_command *command;
+  progress_line progress;
+} convert_screen;
+
+static bool show_progress(void *user, uint64_t done, uint64_t total) {
+  return progress_update(&((convert_screen *)user)->progress, done, total);
+}
+
+static void show_note(void *user, const char *line) {
+  command_note(((convert_screen *)user)->command, "note: %s", line);
+}
+
 /* --- the command ------------------------------------------------------------------- */
 
 /* With --against-source the options get the measurement, and *text what it is
@@ -185,24 +203,26 @@ static gust_status report(const cli_command *command, const convert_values *valu
 static gust_status convert_folder(const cli_command *command, const convert_values *values,
                                   const model_values *running, const char *folder, gust_type type,
                                   const char *target, gust_error *err) {
-  progress_line progress;
+  convert_screen screen = {.command = command};
   char *text = NULL;
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
-      .progress = progress_update,
-      .user = &progress};
+      .cpu = running->cpu.given ? running->cpu.text : NULL,
+      .progress = show_progress,
+      .note = values->quiet.given ? NULL : show_note,
+      .user = &screen};
   source_measure measure = {.command = command,
                             .values = running,
                             .folder = folder,
                             .target = target,
-                            .progress = &progress};
+                            .progress = &screen.progress};
   gust_convert_report result;
   gust_status status = prepare_measure(&measure, &options, values, &text, err);
   if (status == GUST_OK) {
-    progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);
+    progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
     status = gust_convert(folder, target, &options, &result, err);
-    progress_end(&progress);
+    progress_end(&screen.progress);
   }
   free(text);
   return status == GUST_OK ? report(command, values, &result, target, err) : status;
@@ -212,7 +232,7 @@ static int convert(const cli_command *command, int argc, char **argv) {
   convert_values values = {0};
   const char *operands[COMMAND_MAX_OPERANDS];
   int code = options_parse(command, argc, argv, &values, operands);
-  model_values running = {.threads = values.threads, .quiet = values.quiet};
+  model_values running = {.threads = values.threads, .cpu = values.cpu, .quiet = values.quiet};
   if (code == OPTIONS_GO) code = model_options_check(command, &running);
   if (code != OPTIONS_GO) return code;
   gust_type type = GUST_TYPE_Q4;

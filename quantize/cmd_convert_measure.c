@@ -110,6 +110,7 @@ static gust_status write_reference(const source_measure *m, const char *referenc
   progress_line progress;
   gust_convert_options options = {.type = m->exact_type,
                                   .threads = (unsigned)m->values->threads.count,
+                                  .cpu = m->values->cpu.text,
                                   .progress = progress_update,
                                   .user = &progress,
                                   .bare = true};
@@ -117,6 +118,16 @@ static gust_status write_reference(const source_measure *m, const char *referenc
   gust_status status = gust_convert(m->folder, reference, &options, NULL, err);
   progress_end(&progress);
   return status;
+}
+
+/* It would be gone on with, but only by the same command. */
+static void remove_partial(const char *reference) {
+  size_t room = strlen(reference) + sizeof GUST_CONVERT_PARTIAL;
+  char *partial = malloc(room);
+  if (!partial) return;
+  snprintf(partial, room, "%s" GUST_CONVERT_PARTIAL, reference);
+  os_remove(partial);
+  free(partial);
 }
 
 gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gust_quality *quality,
@@ -128,6 +139,7 @@ gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gus
   progress_end(m->progress);
   snprintf(reference, room, "%s.source.tmp", m->target);
   gust_status status = write_reference(m, reference, err);
+  if (status == GUST_E_CANCELLED) remove_partial(reference);
   if (status == GUST_OK) {
     status = evaluate(m, path, bytes, reference, quality, err);
     os_remove(reference);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "checkpoint.h"
+#include "convert_journal.h"
 #include "file_receipt.h"
 #include "file_writer.h"
 #include "hf_config.h"
@@ -13,10 +14,15 @@
 #include "pool.h"
 #include "tensor_map.h"
 #include "tensor_packer.h"
+#include "tensor_types.h"
 #include "tokenizer.h"
 #include "tokenizer_import.h"
 
 #define MAX_THREADS 1024u
+/* To be raised with every change after which the same source and options give
+ * other bytes: what an older gust left unfinished is not gone on with. */
+#define REVISION 1u
+#define CHECK_BYTES ((size_t)1 << 20) /* read at once when finished tensors are checked */
 
 /* One conversion; everything in it may be unset when it is torn down. */
 typedef struct conversion {
@@ -27,15 +33,24 @@ typedef struct conversion {
   gust_header header;
   gust_pool *pool;
   file_writer writer;
+  convert_journal journal;
   tensor_packer packer;
-  uint64_t done, total; /* source bytes */
+  uint64_t done, total;     /* source bytes */
+  uint64_t finished_before; /* of `done`: those an interrupted conversion had done */
+  bool resuming;            /* so far all tensors were finished by that */
+  size_t finished, resumed; /* tensors; the second of the first */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
 } conversion;
 
 static bool advance(void *user, uint64_t bytes) {
   conversion *c = user;
   c->done += bytes;
-  return c->options.progress && c->options.progress(c->options.user, c->done, c->total);
+  return c->options.progress && c->options.progress(c->options.user, c->done - c->finished_before,
+                                                    c->total - c->finished_before);
+}
+
+static void note(const conversion *c, const char *line) {
+  if (c->options.note) c->options.note(c->options.user, line);
 }
 
 /* --- header ------------------------------------------------------------------------- */
@@ -127,7 +142,109 @@ static gust_status check_target(const conversion *c, const char *folder, gust_er
   return status;
 }
 
+/* --- what an interrupted conversion left ------------------------------------------------- */
+
+/* Everything the file's bytes depend on: the header as far as it is known, which
+ * names all tensors, types and places, and the shards, by what tells a changed one
+ * without reading it. */
+static gust_status identify(conversion *c, journal_identity *identity, gust_error *err) {
+  uint8_t *header;
+  size_t count;
+  gust_status status = gust_header_encode(&c->header, &header, &count, err);
+  if (status) return status;
+  const uint64_t numbers[] = {REVISION, c->options.recipe};
+  for (unsigned seed = 0; seed < 2; seed++) {
+    gust_xxh64 sum;
+    gust_xxh64_begin(&sum, seed);
+    gust_xxh64_update(&sum, gust_version(), strlen(gust_version()));
+    gust_xxh64_update(&sum, numbers, sizeof numbers);
+    gust_xxh64_update(&sum, header, count);
+    for (size_t i = 0; i < c->source.shard_count; i++) {
+      const safetensors_file *file = &c->source.shards[i].file;
+      const uint64_t state[] = {file->map.bytes, os_changed_ns(file->path)};
+      gust_xxh64_update(&sum, state, sizeof state);
+      gust_xxh64_update(&sum, file->map.data, file->data_begin);
+    }
+    identity->part[seed] = gust_xxh64_end(&sum);
+  }
+  free(header);
+  return GUST_OK;
+}
+
+/* Whether the bytes of a tensor in the partial file have this checksum. */
+static bool holds(const conversion *c, const gust_tensor *t, uint64_t checksum) {
+  uint8_t *piece = malloc(CHECK_BYTES);
+  bool read = piece != NULL;
+  gust_xxh64 sum;
+  gust_xxh64_begin(&sum, 0);
+  for (uint64_t at = 0; at < t->bytes && read; at += CHECK_BYTES) {
+    size_t bytes = t->bytes - at < CHECK_BYTES ? (size_t)(t->bytes - at) : CHECK_BYTES;
+    read = file_writer_get(&c->writer, piece, bytes, t->offset + at);
+    if (read) gust_xxh64_update(&sum, piece, bytes);
+  }
+  free(piece);
+  return read && gust_xxh64_end(&sum) == checksum;
+}
+
+static void count_tensor(conversion *c, const gust_tensor *target, double error, double energy) {
+  c->error[target->type] += error;
+  c->energy[target->type] += energy;
+  c->finished++;
+}
+
+/* Passes over the tensors of a shard that are finished already: returns how many
+ * of its tensors there is nothing left to do for, and sets the hash to where the
+ * last of them ends. The first that is not ends resuming altogether. */
+static size_t resume_shard(conversion *c, size_t shard, gust_sha256 *hash) {
+  const safetensors_file *file = &c->source.shards[shard].file;
+  size_t begin = 0;
+  uint64_t end = file->data_begin;
+  if (!c->resuming) return 0;
+  for (size_t i = 0; i < file->tensor_count; i++) {
+    size_t index = c->map.targets[shard][i];
+    if (index == TENSOR_MAP_NONE) continue;
+    gust_tensor *target = &c->header.tensors[index];
+    journal_entry entry;
+    c->resuming = journal_find(&c->journal, index, &entry) && holds(c, target, entry.checksum);
+    if (!c->resuming) break;
+    target->checksum = entry.checksum;
+    hash->state = entry.hash;
+    count_tensor(c, target, entry.error, entry.energy);
+    begin = i + 1;
+    end = file->tensors[i].offset + file->tensors[i].bytes;
+  }
+  c->resumed = c->finished;
+  c->done += end - file->data_begin;
+  c->finished_before = c->done;
+  return begin;
+}
+
+static gust_status open_target(conversion *c, gust_error *err) {
+  uint64_t found;
+  c->journal = (convert_journal){
+      .writer = &c->writer, .base = c->header.file_bytes, .count = c->header.tensor_count};
+  gust_status status = identify(c, &c->journal.identity, err);
+  if (!status) status = file_writer_open(&c->writer, c->target_path, &found, err);
+  if (status) return status;
+  journal_finding finding = journal_look(&c->journal, found);
+  c->resuming = finding == JOURNAL_OURS;
+  if (c->resuming) note(c, "going on with a conversion that was interrupted");
+  if (finding == JOURNAL_OTHER)
+    note(c,
+         "an interrupted conversion was of another source, other options or another version: "
+         "starting over");
+  if (!c->resuming) status = file_writer_restart(&c->writer, err);
+  return status || c->resuming ? status : journal_begin(&c->journal, err);
+}
+
 /* --- weights -------------------------------------------------------------------------- */
+
+static gust_status finish_tensor(void *user, const packed_tensor *tensor, gust_error *err) {
+  conversion *c = user;
+  count_tensor(c, tensor->target, tensor->error, tensor->energy);
+  journal_entry entry = {tensor->target->checksum, tensor->error, tensor->energy, tensor->hash};
+  return journal_finish(&c->journal, (size_t)(tensor->target - c->header.tensors), &entry, err);
+}
 
 /* In the order of the source's bytes, which is the order they are hashed in and
  * the one a disk likes; the writer puts them where the header says. */
@@ -135,8 +252,9 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;
   gust_sha256 hash;
   gust_sha256_begin(&hash);
-  gust_sha256_update(&hash, file->map.data, file->data_begin);
-  for (size_t i = 0; i < file->tensor_count; i++) {
+  size_t begin = resume_shard(c, shard, &hash);
+  if (begin == 0) gust_sha256_update(&hash, file->map.data, file->data_begin);
+  for (size_t i = begin; i < file->tensor_count; i++) {
     const safetensors_tensor *source = &file->tensors[i];
     size_t index = c->map.targets[shard][i];
     gust_status status = GUST_OK;
@@ -144,14 +262,22 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
       gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
       c->done += source->bytes;
     } else {
-      gust_tensor *target = &c->header.tensors[index];
-      status = tensor_packer_run(&c->packer, file, source, target, &hash, &c->error[target->type],
-                                 &c->energy[target->type], err);
+      status =
+          tensor_packer_run(&c->packer, file, source, NULL, &c->header.tensors[index], &hash, err);
     }
     if (status) return status;
   }
   gust_sha256_end(&hash, c->header.sources[shard].sha256);
   return GUST_OK;
+}
+
+static gust_status convert_shards(conversion *c, gust_error *err) {
+  gust_status status = GUST_OK;
+  for (size_t i = 0; i < c->source.shard_count && !status; i++) status = convert_shard(c, i, err);
+  /* When stopped as well: what is packed is worth keeping. */
+  if (!status) return tensor_packer_flush(&c->packer, err);
+  if (status == GUST_E_CANCELLED) tensor_packer_flush(&c->packer, NULL);
+  return status;
 }
 
 static gust_status start_workers(conversion *c, gust_error *err) {
@@ -163,7 +289,14 @@ static gust_status start_workers(conversion *c, gust_error *err) {
   if (!c->pool)
     return gust_fail(err, GUST_E_MEMORY, "expected to start %u threads, found no room; use fewer",
                      threads);
-  return tensor_packer_create(&c->packer, c->pool, &c->writer, advance, c, err);
+  gust_kernels kernels;
+  if (!gust_kernels_select(&kernels, c->options.cpu))
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "unknown CPU level \"%.40s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
+                     "dotprod or i8mm",
+                     c->options.cpu);
+  const packer_calls calls = {advance, finish_tensor, c};
+  return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, &calls, err);
 }
 
 /* Everything about the file but its tensors' bytes. */
@@ -173,7 +306,8 @@ static gust_status plan(conversion *c, const char *folder, gust_error *err) {
       hf_config_read(folder, &header->config, &header->generation, &header->chat_template, err);
   if (!status) status = checkpoint_open(&c->source, folder, err);
   if (!status && c->target_path) status = check_target(c, folder, err);
-  if (!status) status = tensor_map_build(&c->map, header, &c->source, c->options.type, err);
+  if (!status) status = tensor_map_build(&c->map, header, &c->source, err);
+  if (!status) tensor_types_assign(header, c->options.type);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
   if (status) return status;
@@ -186,11 +320,11 @@ static gust_status plan(conversion *c, const char *folder, gust_error *err) {
 static gust_status complete_receipt(conversion *c, gust_error *err) {
   gust_receipt *receipt = &c->header.receipt;
   uint64_t bytes = c->header.file_bytes;
-  const char *path = c->writer.temporary;
+  const char *path = c->writer.partial;
+  const gust_context_options running = {.threads = c->options.threads, .cpu = c->options.cpu};
   file_receipt_sum(receipt, c->error, c->energy);
   gust_status status = write_header(c, err);
-  if (!status)
-    status = file_receipt_hash(receipt, path, bytes, c->options.threads, advance, c, err);
+  if (!status) status = file_receipt_hash(receipt, path, bytes, &running, advance, c, err);
   if (!status && c->options.measure)
     status = c->options.measure(c->options.measure_user, path, bytes, &receipt->quality, err);
   return status;
@@ -199,11 +333,11 @@ static gust_status complete_receipt(conversion *c, gust_error *err) {
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_status status = plan(c, folder, err);
   if (!status) status = start_workers(c, err);
-  if (!status) status = file_writer_open(&c->writer, c->target_path, err);
-  for (size_t i = 0; i < c->source.shard_count && !status; i++) status = convert_shard(c, i, err);
+  if (!status) status = open_target(c, err);
+  if (!status) status = convert_shards(c, err);
   if (!status && c->header.receipt.exists) status = complete_receipt(c, err);
   if (!status) status = write_header(c, err);
-  return status ? status : file_writer_commit(&c->writer, err);
+  return status ? status : file_writer_commit(&c->writer, c->header.file_bytes, err);
 }
 
 /* --- report ---------------------------------------------------------------------------- */
@@ -226,14 +360,15 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
     report->parameters += part->parameters;
   }
   report->source_bytes = c->total;
+  report->resumed = c->resumed;
   report->file_bytes = c->header.file_bytes;
   report->bits_per_weight = 8.0 * (double)report->file_bytes / (double)report->parameters;
   report->seconds = (double)(os_now_ns() - begin_ns) * 1e-9;
 }
 
-static void clear(conversion *c) {
+static void clear(conversion *c, bool keep_partial) {
   tensor_packer_destroy(&c->packer);
-  file_writer_close(&c->writer);
+  file_writer_close(&c->writer, keep_partial);
   gust_pool_destroy(c->pool);
   gust_header_clear(&c->header);
   tensor_map_clear(&c->map);
@@ -245,16 +380,20 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
                          gust_error *err) {
   static const gust_convert_options defaults = {.type = GUST_TYPE_Q4};
   uint64_t begin_ns = os_now_ns();
-  conversion c = {.target_path = target_path, .options = options ? *options : defaults};
-  c.writer.file = -1;
+  conversion c = {.target_path = target_path,
+                  .options = options ? *options : defaults,
+                  .writer = FILE_WRITER_NONE};
   if ((unsigned)c.options.type >= GUST_TYPE_COUNT)
     return gust_fail(err, GUST_E_ARGUMENT, "type: expected q4, q8, bf16 or f32, found %u",
                      (unsigned)c.options.type);
   gust_status status = run(&c, source_folder, err);
-  if (status == GUST_E_CANCELLED)
-    gust_fail(err, status, "%s: the conversion was stopped; nothing is left of it", target_path);
   if (!status && report) fill_report(&c, begin_ns, report);
-  clear(&c);
+  bool keep = status == GUST_E_CANCELLED && c.finished > 0;
+  if (status == GUST_E_CANCELLED)
+    gust_fail(err, status, "%s: the conversion was stopped; %s%s", target_path,
+              keep ? "the same command goes on from there, or remove " : "nothing is left of it",
+              keep ? c.writer.partial : "");
+  clear(&c, keep);
   return status;
 }
 
@@ -300,8 +439,7 @@ static gust_status count_tokens(const conversion *c, const char *folder, const c
 gust_status gust_convert_look(const char *source_folder, const gust_convert_options *options,
                               const char *text, size_t text_bytes, gust_convert_preview *preview,
                               gust_error *err) {
-  conversion c = {.options = *options};
-  c.writer.file = -1;
+  conversion c = {.options = *options, .writer = FILE_WRITER_NONE};
   memset(preview, 0, sizeof *preview);
   gust_status status = plan(&c, source_folder, err);
   preview->file_bytes = c.header.file_bytes;
@@ -309,6 +447,6 @@ gust_status gust_convert_look(const char *source_folder, const gust_convert_opti
   if (!status) status = place_exact(&c, preview, err);
   if (!status && text)
     status = count_tokens(&c, source_folder, text, text_bytes, &preview->text_tokens, err);
-  clear(&c);
+  clear(&c, false);
   return status;
 }

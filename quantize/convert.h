@@ -4,15 +4,24 @@
 
 #include "format.h"
 
+/* What TARGET is called until it is complete is TARGET and this. */
+#define GUST_CONVERT_PARTIAL ".converting"
+
 /* Measures the complete file against its source: the first `bytes` bytes of what lies
  * at `path`, as it does not have its name yet. */
 typedef gust_status gust_convert_measure_fn(void *user, const char *path, uint64_t bytes,
                                             gust_quality *quality, gust_error *err);
 
 typedef struct gust_convert_options {
-  gust_type type;             /* of the matrices; vectors (norms) are always f32 */
-  unsigned threads;           /* 0: gust_default_threads() */
+  gust_type type;   /* of the matrices; vectors (norms) are always f32 */
+  unsigned threads; /* 0: gust_default_threads() */
+  const char *cpu;  /* fastest CPU level to use; NULL: none. Changes no byte */
+  /* What else the bytes depend on (a hash of a calibration, say): of two with
+   * different numbers the one does not go on where the other stopped. */
+  uint64_t recipe;
   gust_progress_fn *progress; /* bytes of source weights; may be NULL */
+  /* A line worth showing while the work goes on; may be NULL. */
+  void (*note)(void *user, const char *line);
   void *user;
   gust_convert_measure_fn *measure; /* for the file's receipt; may be NULL */
   void *measure_user;
@@ -32,6 +41,7 @@ typedef struct gust_convert_report {
   gust_convert_part parts[GUST_TYPE_COUNT]; /* indexed by gust_type */
   uint64_t tensors, parameters, source_bytes, file_bytes;
   double bits_per_weight; /* 8 file_bytes / parameters */
+  uint64_t resumed;       /* tensors that an interrupted conversion had finished */
   double seconds;
 } gust_convert_report;
 
@@ -39,8 +49,8 @@ typedef struct gust_convert_report {
  * tokenizer files) and writes the file `target_path`.
  *
  * The bytes written depend on the checkpoint and the type alone: not on the
- * number of threads, the CPU or the time. Memory holds at most a group of
- * panels of one tensor, the tokenizer and the header, whatever the model's size.
+ * number of threads, the CPU or the time. Memory holds at most two groups
+ * of panels, the tokenizer and the header, whatever the model's size.
  *
  * The file ends up with a receipt (docs/FORMAT.md): errors of the weights by type,
  * the hash of the logits of the fixed prompt, which the finished file is opened and
@@ -49,13 +59,17 @@ typedef struct gust_convert_report {
  * A matrix type of q4 stores the embedding, the output head and the attention's
  * v matrices in q8, where the bits they cost buy the most.
  *
- * The file is written under a temporary name in the target's folder and renamed
- * when complete and on disk. When anything fails, or `progress` returns true
- * (GUST_E_CANCELLED), the temporary file is removed and what was at
- * `target_path` is untouched. Of two conversions to one target at a time each
- * writes a file of its own, and the last to end stays. A target that is one of
- * the checkpoint's own files is refused. Where `target_path` is a symbolic link,
- * the file takes the link's place, and what the link leads to is untouched.
+ * The file is written as TARGET.converting beside the target and renamed when
+ * complete and on disk; until then what was at `target_path` is untouched. A
+ * conversion that `progress` stopped (GUST_E_CANCELLED), or that was killed,
+ * leaves TARGET.converting behind, unless no tensor was finished. The next of the
+ * same source and options goes on after the last tensor finished, and the result
+ * is the same byte for byte; where source, options or gust's version are others
+ * it starts over, and says so through `note`. After any other failure
+ * TARGET.converting is removed. Of two conversions to one target at a time the
+ * second is refused. A target that is one of the checkpoint's own files is
+ * refused. Where `target_path` is a symbolic link, the file takes the link's
+ * place, and what the link leads to is untouched.
  *
  * Errors: GUST_E_IO (unreadable source, full disk), GUST_E_FORMAT (damaged or
  * incomplete checkpoint, NaN or infinity in a weight), GUST_E_UNSUPPORTED

@@ -35,10 +35,11 @@ static bool beat(void *user, uint64_t done, uint64_t total) {
 }
 
 gust_status file_receipt_hash(gust_receipt *receipt, const char *path, uint64_t bytes,
-                              unsigned threads, file_receipt_progress_fn *progress, void *user,
-                              gust_error *err) {
+                              const gust_context_options *running,
+                              file_receipt_progress_fn *progress, void *user, gust_error *err) {
   const gust_model_options mapped = {.load = GUST_LOAD_MMAP, .lazy = true, .bytes = bytes};
-  const gust_context_options options = {.positions = GUST_PROMPT_TOKENS, .threads = threads};
+  const gust_context_options options = {
+      .positions = GUST_PROMPT_TOKENS, .threads = running->threads, .cpu = running->cpu};
   heartbeat h = {progress, user};
   gust_model *model = NULL;
   gust_context *context = NULL;

@@ -17,9 +17,9 @@ void file_receipt_sum(gust_receipt *receipt, const double error[GUST_TYPE_COUNT]
 typedef bool file_receipt_progress_fn(void *user, uint64_t bytes);
 
 /* Opens the file, the first `bytes` bytes at `path`, which is complete but for its
- * receipt, runs it and sets the hash. threads 0: the physical cores. */
+ * receipt, runs it and sets the hash. Of `running` only threads and cpu count. */
 gust_status file_receipt_hash(gust_receipt *receipt, const char *path, uint64_t bytes,
-                              unsigned threads, file_receipt_progress_fn *progress, void *user,
-                              gust_error *err);
+                              const gust_context_options *running,
+                              file_receipt_progress_fn *progress, void *user, gust_error *err);
 
 #endif
