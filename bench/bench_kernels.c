@@ -6,20 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bandwidth_probe.h"
 #include "kernels.h"
+#include "multiply_probe.h"
 #include "os.h"
 #include "pool.h"
-#include "probes.h"
 
 /* One thread; weights larger than any cache for the matrix-vector products, so
  * that their limit is the memory's; everything else stays in cache. */
 #define DEPTH 4096u
 #define WEIGHT_BYTES ((size_t)256 << 20)
-#define ARENA_BYTES ((size_t)4 << 20)
+#define ARENA_BYTES ((size_t)16 << 20)
 #define PROBE_BYTES ((size_t)512 << 20)
 #define PREFILL_PANELS 32u
-#define TOKENS 64u
+#define TOKENS 256u
 #define HEAD_DIM 128u
+#define ATTEND_ROWS 48u
+#define STORE_TOKENS 16u
+#define MERGED 16u
 #define REPETITIONS 7
 
 static struct {
@@ -84,22 +88,37 @@ static void run_add(const gust_kernels *k) {
 static void run_softmax(const gust_kernels *k) {
   k->softmax(data.dst, data.floats, DEPTH, 1.0f);
 }
-static void attend(const gust_kernels *k, int type) {
-  k->attend[type](data.dst, data.floats, 4, data.key_tile, data.value_tile, 0, GUST_CHUNK, HEAD_DIM,
-                  0.1f);
+/* Query heads of one token, and as many rows as reading a prompt takes at once. */
+static void attend(const gust_kernels *k, int type, size_t count) {
+  gust_attend_row rows[ATTEND_ROWS];
+  for (size_t i = 0; i < count; i++)
+    rows[i] = (gust_attend_row){.q = data.floats + i % 8 * HEAD_DIM,
+                                .state = data.dst + i * gust_attention_state_floats(HEAD_DIM),
+                                .last = GUST_CHUNK};
+  k->attend[type](rows, count, data.key_tile, data.value_tile, NULL, HEAD_DIM, 0.1f);
 }
 static void run_attend_f16(const gust_kernels *k) {
-  attend(k, GUST_KV_TILE_F16);
+  attend(k, GUST_KV_TILE_F16, 4);
 }
 static void run_attend_f32(const gust_kernels *k) {
-  attend(k, GUST_KV_TILE_F32);
+  attend(k, GUST_KV_TILE_F32, 4);
 }
 static void run_attend_q8(const gust_kernels *k) {
-  attend(k, GUST_KV_TILE_Q8);
+  attend(k, GUST_KV_TILE_Q8, 4);
+}
+static void run_attend_f16_rows(const gust_kernels *k) {
+  attend(k, GUST_KV_TILE_F16, ATTEND_ROWS);
+}
+static void run_attend_f32_rows(const gust_kernels *k) {
+  attend(k, GUST_KV_TILE_F32, ATTEND_ROWS);
+}
+static void run_attend_q8_rows(const gust_kernels *k) {
+  attend(k, GUST_KV_TILE_Q8, ATTEND_ROWS);
 }
 
 static void store(const gust_kernels *k, int type) {
-  k->kv_store[type](data.key_tile, data.value_tile, 17, data.floats, data.more, HEAD_DIM);
+  k->kv_store[type](data.key_tile, data.value_tile, 16, STORE_TOKENS, data.floats, data.more,
+                    HEAD_DIM, HEAD_DIM);
 }
 static void run_store_f16(const gust_kernels *k) {
   store(k, GUST_KV_TILE_F16);
@@ -111,7 +130,7 @@ static void run_store_q8(const gust_kernels *k) {
   store(k, GUST_KV_TILE_Q8);
 }
 static void run_merge(const gust_kernels *k) {
-  k->attend_merge(data.dst, data.floats, HEAD_DIM);
+  k->attend_merge(data.dst, data.floats, 0, MERGED, HEAD_DIM);
 }
 static void run_finish(const gust_kernels *k) {
   k->attend_finish(data.dst, data.more, HEAD_DIM);
@@ -165,7 +184,8 @@ static bool make_data(void) {
   }
   uint8_t *next = data.weights + WEIGHT_BYTES;
   data.x.k_padded = DEPTH;
-  data.x.codes = take(&next, TOKENS * DEPTH);
+  data.x.stride = gust_activation_stride(DEPTH);
+  data.x.codes = take(&next, TOKENS * data.x.stride);
   data.x.scales = take(&next, TOKENS * DEPTH / 8);
   data.x.sums = take(&next, TOKENS * DEPTH / 8);
   data.dst = take(&next, whole(gust_q4_panel_bytes(DEPTH)) * 16 * 4);
@@ -182,28 +202,31 @@ static bool make_data(void) {
 
 static const double weights = (double)WEIGHT_BYTES;
 static const double prefill_macs = (double)DEPTH * PREFILL_PANELS * 16 * TOKENS;
-static const double attend_macs = 2.0 * GUST_ATTEND_HEADS * GUST_CHUNK * HEAD_DIM;
+static const double attend_macs = 2.0 * GUST_CHUNK * HEAD_DIM; /* of one row */
 
 static const bench_case cases[] = {
     {"matmul_q4 1 token", run_q4, weights, 0},
     {"matmul_q8 1 token", run_q8, weights, 0},
     {"matmul_bf16 1 token", run_bf16, weights, 0},
     {"matmul_f32 1 token", run_f32, weights, 0},
-    {"matmul_q4 64 tokens", run_q4_prefill, 0, prefill_macs},
-    {"matmul_q8 64 tokens", run_q8_prefill, 0, prefill_macs},
+    {"matmul_q4 256 tokens", run_q4_prefill, 0, prefill_macs},
+    {"matmul_q8 256 tokens", run_q8_prefill, 0, prefill_macs},
     {"quantize", run_quantize, DEPTH * 4, 0},
     {"rmsnorm", run_rmsnorm, DEPTH * 12, 0},
     {"rope", run_rope, DEPTH * 8, 0},
     {"swiglu", run_swiglu, DEPTH * 12, 0},
     {"add", run_add, DEPTH * 12, 0},
     {"softmax", run_softmax, DEPTH * 8, 0},
-    {"kv_store_f16", run_store_f16, HEAD_DIM * 8, 0},
-    {"kv_store_f32", run_store_f32, HEAD_DIM * 8, 0},
-    {"kv_store_q8", run_store_q8, HEAD_DIM * 8, 0},
-    {"attend_f16 4 heads", run_attend_f16, 0, attend_macs},
-    {"attend_f32 4 heads", run_attend_f32, 0, attend_macs},
-    {"attend_q8 4 heads", run_attend_q8, 0, attend_macs},
-    {"attend_merge", run_merge, HEAD_DIM * 12, 0},
+    {"kv_store_f16 16 tokens", run_store_f16, STORE_TOKENS *HEAD_DIM * 8, 0},
+    {"kv_store_f32 16 tokens", run_store_f32, STORE_TOKENS *HEAD_DIM * 8, 0},
+    {"kv_store_q8 16 tokens", run_store_q8, STORE_TOKENS *HEAD_DIM * 8, 0},
+    {"attend_f16 4 rows", run_attend_f16, 0, 4 * attend_macs},
+    {"attend_f16 48 rows", run_attend_f16_rows, 0, ATTEND_ROWS *attend_macs},
+    {"attend_f32 4 rows", run_attend_f32, 0, 4 * attend_macs},
+    {"attend_f32 48 rows", run_attend_f32_rows, 0, ATTEND_ROWS *attend_macs},
+    {"attend_q8 4 rows", run_attend_q8, 0, 4 * attend_macs},
+    {"attend_q8 48 rows", run_attend_q8_rows, 0, ATTEND_ROWS *attend_macs},
+    {"attend_merge 16", run_merge, MERGED *HEAD_DIM * 4, 0},
     {"attend_finish", run_finish, HEAD_DIM * 8, 0},
 };
 

@@ -10,6 +10,10 @@
 
 typedef __m512 vf;
 
+/* 24 sums, two keys and a query in 32 registers (attention_kernels.h). */
+#define ATTEND_TILE_ROWS 12
+#define ATTEND_TILE_VECTORS 2
+
 static inline vf v_set1(float x) {
   return _mm512_set1_ps(x);
 }

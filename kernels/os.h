@@ -34,6 +34,9 @@ void os_unmap_file(os_map *map);
 /* The pages [offset, offset + bytes) will be read soon / not again. */
 void os_will_need(const os_map *map, size_t offset, size_t bytes);
 void os_dont_need(const os_map *map, size_t offset, size_t bytes);
+/* Waits until those pages are in memory and mapped; for several threads at once.
+ * False when they cannot be read. */
+bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */
 typedef intptr_t os_file;

@@ -170,6 +170,22 @@ void os_dont_need(const os_map *map, size_t offset, size_t bytes) {
   advise(map, offset, bytes, MADV_DONTNEED, false);
 }
 
+bool os_fetch(const os_map *map, size_t offset, size_t bytes) {
+  if (offset >= map->bytes) return true;
+  if (bytes > map->bytes - offset) bytes = map->bytes - offset;
+  size_t page = page_bytes(), end = offset + bytes;
+#ifdef MADV_POPULATE_READ
+  size_t begin = offset & ~(page - 1);
+  if (madvise((void *)((uintptr_t)map->data + begin), end - begin, MADV_POPULATE_READ) == 0)
+    return true;
+  if (errno == EFAULT) errno = EIO;  /* the file has become shorter, or its disk fails */
+  if (errno != EINVAL) return false; /* EINVAL: a kernel before 5.14 */
+#endif
+  const volatile uint8_t *data = map->data;
+  for (size_t at = offset; at < end; at += page) (void)data[at];
+  return true;
+}
+
 os_file os_open_read(const char *path, uint64_t *bytes) {
   return open_regular(path, bytes);
 }

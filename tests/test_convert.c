@@ -679,7 +679,8 @@ static void own_sources(void) {
 static void size_limit(void) {
   char script[2048], words[1024];
   /* The shell's limit counts blocks of 512 bytes. */
-  snprintf(script, sizeof script, "ulimit -f 100; exec '%s' convert '%s' -o '%s' --quiet",
+  snprintf(script, sizeof script,
+           "ulimit -f 100; exec $MESON_EXE_WRAPPER '%s' convert '%s' -o '%s' --quiet",
            run_gust_binary(), check_demo(), target);
   const char *argv[] = {"/bin/sh", "-c", script, NULL};
   remove(target);
@@ -704,8 +705,9 @@ static void quit_key(void) {
   pid_t child = fork();
   if (child == 0) {
     if (!freopen(errors, "w", stderr)) _exit(126);
-    execl(run_gust_binary(), "gust", "convert", check_demo(), "-o", target, "--type", "q4",
-          "--threads", "1", "--quiet", (char *)NULL);
+    execl("/bin/sh", "sh", "-c", "exec $MESON_EXE_WRAPPER \"$@\"", "sh", run_gust_binary(),
+          "convert", check_demo(), "-o", target, "--type", "q4", "--threads", "1", "--quiet",
+          (char *)NULL);
     _exit(127);
   }
   if (child < 0) check_fatal("fork", "gust");

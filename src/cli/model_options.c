@@ -140,7 +140,7 @@ gust_status model_options_open(gust_model **model, const cli_command *command, c
 }
 
 gust_status model_options_look(gust_model **model, const char *path, gust_error *err) {
-  gust_model_options options = {.load = GUST_LOAD_MMAP};
+  gust_model_options options = {.load = GUST_LOAD_MMAP, .lazy = true};
   return gust_model_open(model, path, &options, err);
 }
 
