@@ -134,6 +134,7 @@ static void print_json(const gust_convert_report *report, const char *target,
   json_out_real(&json, "bits_per_weight", report->bits_per_weight);
   json_out_count(&json, "parameters", report->parameters);
   json_out_count(&json, "source_bytes", report->source_bytes);
+  json_out_count(&json, "resumed_tensors", report->resumed);
   json_out_real(&json, "seconds", report->seconds);
   print_parts(&json, report);
   model_report_json_receipt(&json, model);
@@ -257,8 +258,10 @@ const cli_command command_convert = {
     .description =
         "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
         "Llama-shaped checkpoint and writes them as one file, which appears under its name when "
-        "it is complete. Ends with a table of what became of the weights; rms error is relative "
-        "to them. The file keeps that as its receipt, with a hash of its logits for gust verify.",
+        "it is complete. One that was interrupted left FILE.converting behind; the same command "
+        "goes on from there. Ends with a table of what became of the weights; rms error is "
+        "relative to them. The file keeps that as its receipt, with a hash of its logits for gust "
+        "verify.",
     .operands = {"SRC_DIR"},
     .groups = {{"Options", own_options, 0},
                {"Messages", quiet_options, offsetof(convert_values, quiet)}},
