@@ -80,8 +80,8 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
   switch (tokens) {
     TOKENS(1)
     TOKENS(2)
-    TOKENS(3) TOKENS(4) TOKENS(5) TOKENS(6) TOKENS(7) TOKENS(8) TOKENS(9) TOKENS(10) TOKENS(11)
-        TOKENS(12)
+    TOKENS(3)
+    TOKENS(4) TOKENS(5) TOKENS(6) TOKENS(7) TOKENS(8) TOKENS(9) TOKENS(10) TOKENS(11) TOKENS(12)
   }
 #undef TOKENS
 }

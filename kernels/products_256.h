@@ -183,7 +183,8 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
     break;
   switch (tokens) {
     TOKENS(1)
-    TOKENS(2) TOKENS(3) TOKENS(4)
+    TOKENS(2)
+    TOKENS(3) TOKENS(4)
 #if TILE_TOKENS > 4
         TOKENS(5) TOKENS(6)
 #endif
