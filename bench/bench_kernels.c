@@ -72,6 +72,32 @@ static void run_q8_prefill(const gust_kernels *k) {
 static void run_quantize(const gust_kernels *k) {
   k->quantize(&data.x, 0, data.floats);
 }
+/* A block of sixteen rows: bytes are those of its floats. */
+#define BLOCK_FLOATS ((size_t)GUST_BLOCK_K * GUST_PANEL_ROWS)
+
+static void search(const gust_weight_quantizer *q) {
+  uint8_t rows[GUST_PANEL_ROWS], scales[GUST_PANEL_ROWS];
+  q->row_codes(rows, data.floats, GUST_BLOCK_K);
+  q->block_scales(scales, data.floats, NULL, rows);
+}
+static void round_weights(const gust_weight_quantizer *q) {
+  uint8_t rows[GUST_PANEL_ROWS], scales[GUST_PANEL_ROWS], codes[BLOCK_FLOATS];
+  memset(rows, 127 - 8, sizeof rows);
+  memset(scales, 9, sizeof scales);
+  q->round(codes, data.dst, data.floats, GUST_BLOCK_K, scales, rows);
+}
+static void run_search_q4(const gust_kernels *k) {
+  search(&k->weights_q4);
+}
+static void run_search_q8(const gust_kernels *k) {
+  search(&k->weights_q8);
+}
+static void run_round_q4(const gust_kernels *k) {
+  round_weights(&k->weights_q4);
+}
+static void run_round_q8(const gust_kernels *k) {
+  round_weights(&k->weights_q8);
+}
 static void run_rmsnorm(const gust_kernels *k) {
   k->rmsnorm(data.dst, data.floats, data.more, DEPTH, 1e-5f);
 }
@@ -212,6 +238,10 @@ static const bench_case cases[] = {
     {"matmul_q4 256 tokens", run_q4_prefill, 0, prefill_macs},
     {"matmul_q8 256 tokens", run_q8_prefill, 0, prefill_macs},
     {"quantize", run_quantize, DEPTH * 4, 0},
+    {"search q4 scales", run_search_q4, BLOCK_FLOATS * 4, 0},
+    {"search q8 scales", run_search_q8, BLOCK_FLOATS * 4, 0},
+    {"round to q4", run_round_q4, BLOCK_FLOATS * 4, 0},
+    {"round to q8", run_round_q8, BLOCK_FLOATS * 4, 0},
     {"rmsnorm", run_rmsnorm, DEPTH * 12, 0},
     {"rope", run_rope, DEPTH * 8, 0},
     {"swiglu", run_swiglu, DEPTH * 12, 0},
