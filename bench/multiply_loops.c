@@ -6,6 +6,7 @@
 #define ROUNDS 50000u
 
 #if defined(__x86_64__) && defined(__GNUC__)
+#include <cpuid.h>
 #include <immintrin.h>
 
 /* Independent sums: more than the longest chain's latency times its rate. The
@@ -39,11 +40,33 @@ __attribute__((target("avx512f,avx512vnni"))) static void multiply_avx512(void) 
   for (int i = 0; i < AVX512_SUMS; i++) __asm__ volatile("" ::"v"(sums[i]));
 }
 
+__attribute__((target("avx2,fma"))) static void multiply_floats_avx2(void) {
+  __m256 sums[VNNI_SUMS], weights = _mm256_set1_ps(0.5f), values = _mm256_set1_ps(0.25f);
+  for (int i = 0; i < VNNI_SUMS; i++) sums[i] = _mm256_setzero_ps();
+  for (unsigned r = 0; r < ROUNDS; r++)
+    for (int i = 0; i < VNNI_SUMS; i++) {
+      __asm__ volatile("" : "+x"(values));
+      sums[i] = _mm256_fmadd_ps(weights, values, sums[i]);
+    }
+  for (int i = 0; i < VNNI_SUMS; i++) __asm__ volatile("" ::"x"(sums[i]));
+}
+
+__attribute__((target("avx512f"))) static void multiply_floats_avx512(void) {
+  __m512 sums[AVX512_SUMS], weights = _mm512_set1_ps(0.5f), values = _mm512_set1_ps(0.25f);
+  for (int i = 0; i < AVX512_SUMS; i++) sums[i] = _mm512_setzero_ps();
+  for (unsigned r = 0; r < ROUNDS; r++)
+    for (int i = 0; i < AVX512_SUMS; i++) {
+      __asm__ volatile("" : "+v"(values));
+      sums[i] = _mm512_fmadd_ps(weights, values, sums[i]);
+    }
+  for (int i = 0; i < AVX512_SUMS; i++) __asm__ volatile("" ::"v"(sums[i]));
+}
+
 /* What came with gcc 11 and clang 12. */
 #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
 #define HAVE_AVXVNNI_AND_AMX
 
-__attribute__((target("avx2,avxvnni"))) static void multiply_avxvnni(void) {
+__attribute__((target("avx2,avxvnni"))) static void multiply_vnni_vex(void) {
   __m256i sums[VNNI_SUMS], weights = _mm256_set1_epi8(57), values = _mm256_set1_epi8(-127);
   for (int i = 0; i < VNNI_SUMS; i++) sums[i] = _mm256_setzero_si256();
   for (unsigned r = 0; r < ROUNDS; r++)
@@ -52,6 +75,27 @@ __attribute__((target("avx2,avxvnni"))) static void multiply_avxvnni(void) {
       sums[i] = _mm256_dpbusd_avx_epi32(sums[i], weights, values);
     }
   for (int i = 0; i < VNNI_SUMS; i++) __asm__ volatile("" ::"x"(sums[i]));
+}
+
+__attribute__((target("avx512vl,avx512vnni"))) static void multiply_vnni_evex(void) {
+  __m256i sums[VNNI_SUMS], weights = _mm256_set1_epi8(57), values = _mm256_set1_epi8(-127);
+  for (int i = 0; i < VNNI_SUMS; i++) sums[i] = _mm256_setzero_si256();
+  for (unsigned r = 0; r < ROUNDS; r++)
+    for (int i = 0; i < VNNI_SUMS; i++) {
+      __asm__ volatile("" : "+x"(values));
+      sums[i] = _mm256_dpbusd_epi32(sums[i], weights, values);
+    }
+  for (int i = 0; i < VNNI_SUMS; i++) __asm__ volatile("" ::"x"(sums[i]));
+}
+
+/* Processors of that level have the instruction in one encoding or in both: CPUID
+ * leaf 7, its first sub-leaf, EAX bit 4. */
+static void multiply_avxvnni(void) {
+  unsigned a, b, c, d;
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4))
+    multiply_vnni_vex();
+  else
+    multiply_vnni_evex();
 }
 
 /* Eight tiles of 16 rows of 64 bytes: six sums, which with 16 cycles each cover
@@ -96,6 +140,15 @@ const multiply_loop multiply_loops[] = {
     {NULL, NULL, 0},
 };
 
+/* The levels that only add integer instructions share those of floats. */
+const multiply_loop float_loops[] = {
+    {"avx2", multiply_floats_avx2, 8.0 * VNNI_SUMS *ROUNDS},
+    {"avxvnni", multiply_floats_avx2, 8.0 * VNNI_SUMS *ROUNDS},
+    {"avx512", multiply_floats_avx512, 16.0 * AVX512_SUMS *ROUNDS},
+    {"amx", multiply_floats_avx512, 16.0 * AVX512_SUMS *ROUNDS},
+    {NULL, NULL, 0},
+};
+
 #elif defined(__aarch64__) && defined(__GNUC__)
 
 /* Four units of four cycles' latency at most. What the registers hold does not
@@ -129,6 +182,21 @@ static void multiply_i8mm(void) {
     __asm__ volatile(EACH_SUM ".inst 0x4e91a600 + \\n\n\t.endr" ::: SUM_REGISTERS);
 }
 
+static void multiply_floats_neon(void) {
+  for (unsigned r = 0; r < ROUNDS; r++)
+    __asm__ volatile("movi v16.4s, #0\n\t" EACH_SUM
+                     "fmla v\\n\\().4s, v16.4s, v16.4s\n\t"
+                     ".endr" ::
+                         : SUM_REGISTERS, "v16");
+}
+
+const multiply_loop float_loops[] = {
+    {"neon", multiply_floats_neon, 4.0 * SUMS *ROUNDS},
+    {"dotprod", multiply_floats_neon, 4.0 * SUMS *ROUNDS},
+    {"i8mm", multiply_floats_neon, 4.0 * SUMS *ROUNDS},
+    {NULL, NULL, 0},
+};
+
 const multiply_loop multiply_loops[] = {
     {"neon", multiply_neon, 16.0 * SUMS *ROUNDS},
     {"dotprod", multiply_dotprod, 16.0 * SUMS *ROUNDS},
@@ -138,4 +206,5 @@ const multiply_loop multiply_loops[] = {
 
 #else
 const multiply_loop multiply_loops[] = {{NULL, NULL, 0}};
+const multiply_loop float_loops[] = {{NULL, NULL, 0}};
 #endif

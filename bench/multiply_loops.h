@@ -1,5 +1,5 @@
-/* Loops that do nothing but multiply and add 8-bit integers in registers, with
- * the instructions a level's kernels have for it. */
+/* Loops that do nothing but multiply and add in registers, with the instructions a
+ * level's kernels have for it. */
 #ifndef GUST_BENCH_MULTIPLY_LOOPS_H
 #define GUST_BENCH_MULTIPLY_LOOPS_H
 
@@ -9,7 +9,8 @@ typedef struct multiply_loop {
   double multiply_adds; /* of one run */
 } multiply_loop;
 
-/* Those of this architecture. */
+/* Those of this architecture: 8-bit integers, and 32-bit floats, fused. */
 extern const multiply_loop multiply_loops[];
+extern const multiply_loop float_loops[];
 
 #endif

@@ -15,8 +15,7 @@ static void run_loop(void *arg, size_t begin, size_t end, unsigned worker) {
   for (size_t i = begin; i < end; i++) (*loop)->run();
 }
 
-double probe_multiply_adds(gust_pool *pool, const char *level) {
-  const multiply_loop *loop = multiply_loops;
+static double best_rate(gust_pool *pool, const multiply_loop *loop, const char *level) {
   while (loop->level && strcmp(loop->level, level) != 0) loop++;
   if (!loop->level) return 0;
   size_t runs = (size_t)gust_pool_threads(pool) * RUNS_PER_THREAD;
@@ -29,4 +28,12 @@ double probe_multiply_adds(gust_pool *pool, const char *level) {
     if (rate > best) best = rate;
   }
   return best;
+}
+
+double probe_multiply_adds(gust_pool *pool, const char *level) {
+  return best_rate(pool, multiply_loops, level);
+}
+
+double probe_float_multiply_adds(gust_pool *pool, const char *level) {
+  return best_rate(pool, float_loops, level);
 }

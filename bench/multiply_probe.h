@@ -16,4 +16,7 @@
  * level without a probe. The processor must have the level. */
 double probe_multiply_adds(gust_pool *pool, const char *level);
 
+/* The same of 32-bit floats, fused: what limits attention. */
+double probe_float_multiply_adds(gust_pool *pool, const char *level);
+
 #endif

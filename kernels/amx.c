@@ -1,7 +1,11 @@
 /* AMX with 8-bit integers: Sapphire Rapids (2023) and since. Products with many
  * tokens only; everything else is the AVX-512 level's. */
-#if !defined(__AMX_TILE__) || !defined(__AMX_INT8__) || !defined(__AVX512F__) || \
-    !defined(__AVX512BW__) || !defined(__AVX512VL__) || !defined(__AVX512DQ__)
+#if !(defined(__AMX_TILE__) && defined(__AMX_INT8__)) && \
+    !(defined(__AMXTILE__) && defined(__AMXINT8__)) /* clang before 15 */
+#error "amx.c needs -mamx-tile -mamx-int8"
+#endif
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__) || \
+    !defined(__AVX512DQ__)
 #error "amx.c needs -mamx-tile -mamx-int8 and AVX-512 F, BW, VL and DQ"
 #endif
 

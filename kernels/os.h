@@ -63,6 +63,9 @@ uint64_t os_changed_ns(const char *path);
 /* Whether `path` is a regular file or nothing: what a rename may replace. Not
  * so a folder, a device or a pipe. */
 bool os_may_replace(const char *path);
+/* Bytes that can still be written to the disk on which `path` lies or would be made;
+ * UINT64_MAX when unknown. */
+uint64_t os_free_disk(const char *path);
 /* Whether both paths lead, through links too, to one and the same file. */
 bool os_same_file(const char *a, const char *b);
 

@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -353,6 +354,15 @@ uint64_t os_changed_ns(const char *path) {
 bool os_may_replace(const char *path) {
   struct stat st;
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
+uint64_t os_free_disk(const char *path) {
+  struct statvfs disk;
+  char *folder = folder_of(path);
+  bool known = folder && statvfs(folder, &disk) == 0;
+  free(folder);
+  if (!known || (disk.f_frsize && disk.f_bavail > UINT64_MAX / disk.f_frsize)) return UINT64_MAX;
+  return (uint64_t)disk.f_bavail * disk.f_frsize;
 }
 
 bool os_same_file(const char *a, const char *b) {

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
@@ -12,9 +13,12 @@
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "convert.h"
+#include "source_measure.h"
+
+#define DEFAULT_AGAINST_CHUNKS 16u
 
 typedef struct convert_values {
-  option_value output, type, threads, cpu, json, quiet;
+  option_value output, type, against_source, against_chunks, threads, cpu, json, quiet;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -29,6 +33,19 @@ static const cli_option own_options[] = {
      .argument = "q4|q8|bf16|f32",
      .help = "type of the matrices; default q4",
      .place = offsetof(convert_values, type)},
+    {.name = "against-source",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .help = "measure on this text how far the file is from its source in float32; takes disk for "
+             "the source once more meanwhile",
+     .place = offsetof(convert_values, against_source)},
+    {.name = "against-chunks",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .help = "of that text take at most N chunks of 512 tokens; default 16",
+     .least = 1,
+     .most = UINT32_MAX,
+     .place = offsetof(convert_values, against_chunks)},
     {.name = "threads",
      .kind = OPTION_COUNT,
      .argument = "N",
@@ -83,6 +100,12 @@ static void print_table(const gust_convert_report *report, const char *target) {
          report->bits_per_weight);
 }
 
+/* The rest of the table. */
+static void print_receipt(const gust_model *model) {
+  gust_receipt_info receipt;
+  if (gust_model_get_receipt(model, &receipt)) model_report_receipt_rows(&receipt);
+}
+
 static void print_parts(json_out *json, const gust_convert_report *report) {
   json_out_open_array(json, "types", true);
   for (int type = 0; type < GUST_TYPE_COUNT; type++) {
@@ -114,6 +137,7 @@ static void print_json(const gust_convert_report *report, const char *target,
   json_out_count(&json, "resumed_tensors", report->resumed);
   json_out_real(&json, "seconds", report->seconds);
   print_parts(&json, report);
+  model_report_json_receipt(&json, model);
   model_report_json_tensors(&json, model);
   json_out_close(&json);
 }
@@ -146,38 +170,71 @@ static void show_note(void *user, const char *line) {
 
 /* --- the command ------------------------------------------------------------------- */
 
-static gust_status convert_folder(const cli_command *command, const convert_values *values,
-                                  const char *folder, gust_type type, const char *target,
-                                  gust_error *err) {
-  convert_screen screen = {.command = command};
-  gust_convert_options options = {
-      .type = type,
-      .threads = values->threads.given ? (unsigned)values->threads.count : 0,
-      .cpu = values->cpu.given ? values->cpu.text : NULL,
-      .progress = show_progress,
-      .note = values->quiet.given ? NULL : show_note,
-      .user = &screen};
-  gust_convert_report report;
-  progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
-  gust_status status = gust_convert(folder, target, &options, &report, err);
-  progress_end(&screen.progress);
+/* With --against-source the options get the measurement, and *text what it is
+ * measured on, to be freed. */
+static gust_status prepare_measure(source_measure *measure, gust_convert_options *options,
+                                   const convert_values *values, char **text, gust_error *err) {
+  const option_value *chunks = &values->against_chunks;
+  if (!values->against_source.given) return GUST_OK;
+  measure->text_name = values->against_source.text;
+  measure->chunks = chunks->given ? chunks->count : DEFAULT_AGAINST_CHUNKS;
+  gust_status status = input_read(measure->text_name, text, &measure->bytes, err);
+  measure->text = *text;
+  options->measure = source_measure_run;
+  options->measure_user = measure;
+  return status == GUST_OK ? source_measure_prepare(measure, options, err) : status;
+}
+
+static gust_status report(const cli_command *command, const convert_values *values,
+                          const gust_convert_report *report, const char *target, gust_error *err) {
   gust_model *model;
-  if (status == GUST_OK) status = model_options_look(&model, target, err);
+  gust_status status = model_options_look(&model, target, err);
   if (status != GUST_OK) return status;
   if (values->json.given) {
-    print_json(&report, target, model);
+    print_json(report, target, model);
   } else {
-    print_table(&report, target);
+    print_table(report, target);
+    print_receipt(model);
   }
   if (!values->quiet.given) try_template(command, model);
   gust_model_close(model);
   return command_flush(err);
 }
 
+static gust_status convert_folder(const cli_command *command, const convert_values *values,
+                                  const model_values *running, const char *folder, gust_type type,
+                                  const char *target, gust_error *err) {
+  convert_screen screen = {.command = command};
+  char *text = NULL;
+  gust_convert_options options = {
+      .type = type,
+      .threads = values->threads.given ? (unsigned)values->threads.count : 0,
+      .cpu = running->cpu.given ? running->cpu.text : NULL,
+      .progress = show_progress,
+      .note = values->quiet.given ? NULL : show_note,
+      .user = &screen};
+  source_measure measure = {.command = command,
+                            .values = running,
+                            .folder = folder,
+                            .target = target,
+                            .progress = &screen.progress};
+  gust_convert_report result;
+  gust_status status = prepare_measure(&measure, &options, values, &text, err);
+  if (status == GUST_OK) {
+    progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
+    status = gust_convert(folder, target, &options, &result, err);
+    progress_end(&screen.progress);
+  }
+  free(text);
+  return status == GUST_OK ? report(command, values, &result, target, err) : status;
+}
+
 static int convert(const cli_command *command, int argc, char **argv) {
   convert_values values = {0};
   const char *operands[COMMAND_MAX_OPERANDS];
   int code = options_parse(command, argc, argv, &values, operands);
+  model_values running = {.threads = values.threads, .cpu = values.cpu, .quiet = values.quiet};
+  if (code == OPTIONS_GO) code = model_options_check(command, &running);
   if (code != OPTIONS_GO) return code;
   gust_type type = GUST_TYPE_Q4;
   if (values.type.given) gust_type_parse(values.type.text, &type); /* the table knows the names */
@@ -189,7 +246,7 @@ static int convert(const cli_command *command, int argc, char **argv) {
                           operands[0]);
   interrupt_install();
   gust_error err = {0};
-  gust_status status = convert_folder(command, &values, operands[0], type, target, &err);
+  gust_status status = convert_folder(command, &values, &running, operands[0], type, target, &err);
   free(named);
   return status == GUST_OK ? 0 : command_fail(command, &err);
 }
@@ -203,7 +260,8 @@ const cli_command command_convert = {
         "Llama-shaped checkpoint and writes them as one file, which appears under its name when "
         "it is complete. One that was interrupted leaves FILE.converting behind; the same command "
         "goes on from there. Ends with a table of what became of the weights; rms error is "
-        "relative to them.",
+        "relative to them. The file keeps that as its receipt, with a hash of its logits for gust "
+        "verify.",
     .operands = {"SRC_DIR"},
     .groups = {{"Options", own_options, 0},
                {"Messages", quiet_options, offsetof(convert_values, quiet)}},

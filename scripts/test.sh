@@ -32,7 +32,7 @@ valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_dec
 # Under qemu, which computes floats in software: the Arm levels on each kind of
 # processor, and of the rest what takes less than half a minute there.
 arm_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
-  chat_template quantizers levels kernels options cli_parts line_editor line_terminal
+  chat_template quantizers options cli_parts line_editor line_terminal
   answer_parts manual convert session_list sampler chat_parts example
   fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
   fuzz-session_journal fuzz-line_editor"

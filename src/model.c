@@ -160,7 +160,9 @@ gust_status gust_model_resolve(gust_model *model, const char *where, gust_error 
   return status;
 }
 
-static gust_status open_header(gust_model *model, const char *path, gust_error *err) {
+/* `most`: the file's length when something else follows it, or 0. */
+static gust_status open_header(gust_model *model, const char *path, uint64_t most,
+                               gust_error *err) {
   size_t header_bytes;
   if (!os_map_file(&model->map, path))
     return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
@@ -170,11 +172,10 @@ static gust_status open_header(gust_model *model, const char *path, gust_error *
                      "%s: expected a .gust file of at least %u bytes, found %zu; convert the model "
                      "with gust convert",
                      path, GUST_PROLOGUE_BYTES, model->map.bytes);
-  gust_status status =
-      gust_header_size(model->map.data, model->map.bytes, path, &header_bytes, err);
+  uint64_t bytes = most && most < model->map.bytes ? most : model->map.bytes;
+  gust_status status = gust_header_size(model->map.data, bytes, path, &header_bytes, err);
   if (!status)
-    status = gust_header_decode(&model->header, model->map.data, header_bytes, model->map.bytes,
-                                path, err);
+    status = gust_header_decode(&model->header, model->map.data, header_bytes, bytes, path, err);
   if (!status)
     status = gust_tokenizer_create(&model->tokenizer, model->header.tokenizer,
                                    model->header.tokenizer_bytes, path, err);
@@ -191,8 +192,9 @@ gust_status gust_model_open(gust_model **out, const char *path, const gust_model
   *out = NULL;
   gust_model *model = calloc(1, sizeof *model);
   if (!model) return gust_fail_memory(err, "a model", sizeof *model);
-  gust_status status = open_header(model, path, err);
-  if (!status) status = gust_model_load(model, path, options ? options : &defaults, err);
+  if (!options) options = &defaults;
+  gust_status status = open_header(model, path, options->bytes, err);
+  if (!status) status = gust_model_load(model, path, options, err);
   if (!status) status = gust_model_resolve(model, path, err);
   if (status) {
     gust_model_close(model);

@@ -87,11 +87,11 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
   if (file < 0)
     return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
   gust_status status = GUST_OK;
-  model->copy_bytes = model->map.bytes;
-  if (bytes != model->copy_bytes) {
+  model->copy_bytes = (size_t)model->header.file_bytes;
+  if (bytes != model->map.bytes) {
     status = gust_fail(err, GUST_E_IO,
                        "%s: expected %zu bytes, found %llu: it was replaced meanwhile; try again",
-                       path, model->copy_bytes, (unsigned long long)bytes);
+                       path, model->map.bytes, (unsigned long long)bytes);
   } else {
     model->copy = os_reserve(model->copy_bytes);
     if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
@@ -99,7 +99,8 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
                                 model->copy_bytes);
   }
   if (!status) {
-    load_job job = {.map = &model->map, .file = file, .target = model->copy, .bytes = bytes};
+    load_job job = {
+        .map = &model->map, .file = file, .target = model->copy, .bytes = model->copy_bytes};
     status = run_job(&job, copy_parts, path, options, err);
   }
   os_close(file);
@@ -112,8 +113,9 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
 static gust_status map_file(gust_model *model, const char *path, const gust_model_options *options,
                             uint64_t available, gust_error *err) {
   model->file = model->map.data;
-  if (options->lazy || model->map.bytes > available) return GUST_OK;
-  load_job job = {.map = &model->map, .bytes = model->map.bytes};
+  uint64_t bytes = model->header.file_bytes;
+  if (options->lazy || bytes > available) return GUST_OK;
+  load_job job = {.map = &model->map, .bytes = bytes};
   return run_job(&job, fetch_parts, path, options, err);
 }
 
@@ -125,7 +127,8 @@ gust_status gust_model_load(gust_model *model, const char *path, const gust_mode
   uint64_t available = os_available_memory();
   if (options->memory && options->memory < available) available = options->memory;
   if (load == GUST_LOAD_AUTO) {
-    bool roomy = available > GUST_AUTO_HEADROOM && model->map.bytes < available - GUST_AUTO_HEADROOM;
+    bool roomy =
+        available > GUST_AUTO_HEADROOM && model->header.file_bytes < available - GUST_AUTO_HEADROOM;
     load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
   }
   model->info.load = load;

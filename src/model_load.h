@@ -4,8 +4,8 @@
 
 #include "model.h"
 
-/* Points model->file at the file's bytes, whose mapping model->map is open:
- * copied, or mapped and read ahead. Sets info.load to the way taken. */
+/* Points model->file at the file's bytes, whose mapping model->map and header are
+ * there: copied, or mapped and read ahead. Sets info.load to the way taken. */
 gust_status gust_model_load(gust_model *model, const char *path, const gust_model_options *options,
                             gust_error *err);
 

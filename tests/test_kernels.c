@@ -430,6 +430,65 @@ static void check_attend_q8(const gust_kernels *c, const gust_kernels *k) {
   check_attention(c, k, GUST_KV_TILE_Q8);
 }
 
+/* --- halves --- */
+
+/* The exact value of a finite half without its sign: IEEE 754 binary16. */
+static float half_value(unsigned half) {
+  unsigned exponent = half >> 10, fraction = half & 1023;
+  return exponent ? ldexpf((float)(1024 + fraction), (int)exponent - 25)
+                  : ldexpf((float)fraction, -24);
+}
+
+#define HALVES 0x7c00u /* finite ones of one sign */
+#define HALF_DIM GUST_MAX_HEAD_DIM
+
+/* What `part` of 4 of each half's values rounds to it or to the next: itself, a
+ * little below the middle to the next, the middle, a little above. */
+static float near_half(unsigned half, unsigned part, unsigned *rounded) {
+  float value = half_value(half), middle = (value + half_value(half + 1)) / 2;
+  *rounded = part < 2 ? half : part == 2 ? half + (half & 1) : half + 1;
+  return part == 0   ? value
+         : part == 1 ? nextafterf(middle, value)
+         : part == 2 ? middle
+                     : nextafterf(middle, 2 * middle);
+}
+
+/* Every half is read exactly, and every rounding to a half is to the nearest, of
+ * two to the even one: subnormal ones and signs of zero included. */
+static void check_halves(const gust_kernels *c, const gust_kernels *k) {
+  (void)c;
+  float *keys = guarded(HALF_DIM * 4), *values = guarded(HALF_DIM * 4), *q = guarded(HALF_DIM * 4);
+  uint16_t *key_tile = guarded(gust_key_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  uint16_t *value_tile = guarded(gust_value_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  float *state = guarded(gust_attention_state_floats(HALF_DIM) * 4);
+  memset(keys, 0, HALF_DIM * 4);
+  memset(q, 0, HALF_DIM * 4);
+  memset(key_tile, 0, gust_key_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  memset(value_tile, 0, gust_value_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  size_t wrong = 0;
+  /* Half, part and sign of the number i; the largest half has no next one. */
+  for (unsigned i = 0; i < 8 * HALVES; i += HALF_DIM) {
+    unsigned rounded[HALF_DIM], negative = i / (4 * HALVES) % 2;
+    for (unsigned d = 0; d < HALF_DIM; d++) {
+      unsigned half = (i + d) / 4 % HALVES, part = half == HALVES - 1 ? 0 : (i + d) % 4;
+      values[d] = near_half(half, part, &rounded[d]);
+      if (negative) values[d] = -values[d];
+      rounded[d] |= negative << 15;
+    }
+    size_t slot = i / HALF_DIM % GUST_CHUNK;
+    k->kv_store[GUST_KV_TILE_F16](key_tile, value_tile, slot, 1, keys, values, HALF_DIM, HALF_DIM);
+    gust_attend_row row = {q, state, (uint8_t)slot, (uint8_t)(slot + 1), true};
+    k->attend[GUST_KV_TILE_F16](&row, 1, key_tile, value_tile, NULL, HALF_DIM, 1.0f);
+    for (unsigned d = 0; d < HALF_DIM; d++) {
+      float exact = half_value(rounded[d] & 0x7fff);
+      wrong += value_tile[slot * HALF_DIM + d] != rounded[d];
+      wrong += state[GUST_ATTENTION_SUM + d] != (negative ? -exact : exact);
+    }
+  }
+  if (!CHECK_EQ_INT(wrong, 0)) fprintf(stderr, "  %s: halves\n", current_level);
+  guarded_free_all();
+}
+
 /* --- the reference itself, against arithmetic in double --- */
 
 /* The levels are compared with C; that C computes the right thing is shown
@@ -500,6 +559,7 @@ static const struct {
     {"attend_f16", check_attend_f16},
     {"attend_f32", check_attend_f32},
     {"attend_q8", check_attend_q8},
+    {"halves", check_halves},
 };
 
 int main(int argc, char **argv) {
