@@ -69,6 +69,24 @@ static void run_quantize(const gust_kernels *k, const kernel_data *d, const kern
   (void)one;
   k->quantize(&x, 0, d->floats);
 }
+/* A block of sixteen rows of weights. */
+#define BLOCK_FLOATS (GUST_BLOCK_K * GUST_PANEL_ROWS)
+
+static const gust_weight_quantizer *quantizer_of(const gust_kernels *k, int type) {
+  return type == WEIGHT_Q4 ? &k->weights_q4 : &k->weights_q8;
+}
+static void run_search(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  const gust_weight_quantizer *q = quantizer_of(k, one->variant);
+  uint8_t rows[GUST_PANEL_ROWS], scales[GUST_PANEL_ROWS];
+  q->row_codes(rows, d->floats, GUST_BLOCK_K);
+  q->block_scales(scales, d->floats, NULL, rows);
+}
+static void run_round(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  uint8_t rows[GUST_PANEL_ROWS], scales[GUST_PANEL_ROWS], codes[BLOCK_FLOATS];
+  memset(rows, 127 - 8, sizeof rows); /* row scale 1 / 256 */
+  memset(scales, 9, sizeof scales);
+  quantizer_of(k, one->variant)->round(codes, d->dst, d->floats, GUST_BLOCK_K, scales, rows);
+}
 static void run_rmsnorm(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   (void)one;
   k->rmsnorm(d->dst, d->floats, d->more, DEPTH, 1e-5f);
@@ -150,6 +168,10 @@ const kernel_case kernel_cases[] = {
     CACHED("attend_merge 16", run_merge, MERGED, MERGED *HEAD_DIM * 4.0),
     CACHED("attend_finish", run_finish, 1, HEAD_DIM * 8.0),
     CACHED("quantize", run_quantize, 1, DEPTH * 5.0),
+    {"search q4 scales", run_search, WEIGHT_Q4, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
+    {"search q8 scales", run_search, WEIGHT_Q8, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
+    {"round to q4", run_round, WEIGHT_Q4, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
+    {"round to q8", run_round, WEIGHT_Q8, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
     CACHED("rmsnorm", run_rmsnorm, 1, DEPTH * 12.0),
     CACHED("rope", run_rope, 1, DEPTH * 8.0),
     CACHED("swiglu", run_swiglu, 1, DEPTH * 12.0),

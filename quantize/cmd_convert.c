@@ -258,7 +258,7 @@ const cli_command command_convert = {
     .description =
         "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
         "Llama-shaped checkpoint and writes them as one file, which appears under its name when "
-        "it is complete. One that was interrupted left FILE.converting behind; the same command "
+        "it is complete. One that was interrupted leaves FILE.converting behind; the same command "
         "goes on from there. Ends with a table of what became of the weights; rms error is "
         "relative to them. The file keeps that as its receipt, with a hash of its logits for gust "
         "verify.",
