@@ -12,9 +12,10 @@
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "convert.h"
+#include "kernels/os.h"
 
 typedef struct convert_values {
-  option_value output, type, threads, json, quiet;
+  option_value output, type, calibrate, cpu, threads, json, quiet;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -29,6 +30,16 @@ static const cli_option own_options[] = {
      .argument = "q4|q8|bf16|f32",
      .help = "type of the matrices; default q4",
      .place = offsetof(convert_values, type)},
+    {.name = "calibrate",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .help = "round so that outputs on this text change least",
+     .place = offsetof(convert_values, calibrate)},
+    {.name = "cpu",
+     .kind = OPTION_TEXT,
+     .argument = "LEVEL",
+     .help = "fastest instruction set to use",
+     .place = offsetof(convert_values, cpu)},
     {.name = "threads",
      .kind = OPTION_COUNT,
      .argument = "N",
@@ -134,8 +145,15 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
+      .cpu = values->cpu.text,
       .progress = progress_update,
       .user = &progress};
+  os_map text_map = {0};
+  if (values->calibrate.given) {
+    if (!os_map_file(&text_map, values->calibrate.text)) return GUST_E_IO;
+    options.calibration = (const char *)text_map.data;
+    options.calibration_bytes = text_map.bytes;
+  }
   gust_convert_report report;
   progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);
   gust_status status = gust_convert(folder, target, &options, &report, err);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibration.h"
 #include "checkpoint.h"
 #include "file_writer.h"
 #include "hf_config.h"
@@ -27,6 +28,7 @@ typedef struct conversion {
   file_writer writer;
   tensor_packer packer;
   uint64_t done, total; /* source bytes */
+  calibrated_tensor *calibrated; /* per tensor of the header; NULL without calibration */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
 } conversion;
 
@@ -138,7 +140,8 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
     const safetensors_tensor *source = &file->tensors[i];
     size_t index = c->map.targets[shard][i];
     gust_status status = GUST_OK;
-    if (index == TENSOR_MAP_NONE) {
+    bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index].done;
+    if (index == TENSOR_MAP_NONE || done) {
       gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
       c->done += source->bytes;
     } else {
@@ -164,6 +167,30 @@ static gust_status start_workers(conversion *c, gust_error *err) {
   return tensor_packer_create(&c->packer, c->pool, &c->writer, advance, c, err);
 }
 
+static gust_status calibrate(conversion *c, gust_error *err) {
+  gust_kernels kernels;
+  if (!c->options.calibration) return GUST_OK;
+  if (!gust_kernels_select(&kernels, c->options.cpu))
+    return gust_fail(err, GUST_E_ARGUMENT, "unknown CPU level \"%s\"", c->options.cpu);
+  c->calibrated = calloc(c->header.tensor_count, sizeof *c->calibrated);
+  if (!c->calibrated) return gust_fail_memory(err, "calibration", c->header.tensor_count);
+  calibration job = {.source = &c->source,
+                     .header = &c->header,
+                     .kernels = &kernels,
+                     .pool = c->pool,
+                     .writer = &c->writer,
+                     .text = c->options.calibration,
+                     .text_bytes = c->options.calibration_bytes,
+                     .progress = NULL,
+                     .tensors = c->calibrated};
+  gust_status status = calibration_run(&job, err);
+  for (size_t i = 0; i < c->header.tensor_count && !status; i++) {
+    c->error[c->header.tensors[i].type] += c->calibrated[i].error;
+    c->energy[c->header.tensors[i].type] += c->calibrated[i].energy;
+  }
+  return status;
+}
+
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_header *header = &c->header;
   gust_status status =
@@ -176,6 +203,7 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = place_tensors(c, err);
   if (!status) status = start_workers(c, err);
   if (!status) status = file_writer_open(&c->writer, c->target_path, err);
+  if (!status) status = calibrate(c, err);
   for (size_t i = 0; i < c->source.shard_count && !status; i++) status = convert_shard(c, i, err);
   if (!status) status = write_header(c, err);
   return status ? status : file_writer_commit(&c->writer, err);
@@ -224,5 +252,6 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
   gust_header_clear(&c.header);
   tensor_map_clear(&c.map);
   checkpoint_close(&c.source);
+  free(c.calibrated);
   return status;
 }

@@ -7,6 +7,9 @@
 typedef struct gust_convert_options {
   gust_type type;             /* of the matrices; vectors (norms) are always f32 */
   unsigned threads;           /* 0: gust_default_threads() */
+  const char *cpu;            /* fastest level to use, or NULL for the best there is */
+  const char *calibration;    /* text to calibrate on, or NULL */
+  size_t calibration_bytes;
   gust_progress_fn *progress; /* bytes of source weights; may be NULL */
   void *user;
 } gust_convert_options;

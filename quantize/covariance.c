@@ -1,0 +1,162 @@
+#include "covariance.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cholesky.h"
+#include "os.h"
+
+/* Distance of the transposed rows; not a multiple of a cache's set size. */
+#define TRANSPOSED_STRIDE (COVARIANCE_ROWS + 16u)
+/* Columns one thread takes at a time, and the rows it goes over with them while
+ * both stay in its cache. */
+#define GROUP_PANELS 4u
+#define ROW_BLOCK 64u
+
+gust_status covariance_create(covariance *c, size_t most, const gust_kernels *kernels,
+                              gust_pool *pool, gust_error *err) {
+  *c = (covariance){.kernels = kernels, .pool = pool};
+  if (most > SIZE_MAX / sizeof(float) / most)
+    return gust_fail(err, GUST_E_MEMORY, "calibration: expected at most %zu columns, found %zu",
+                     (size_t)1 << 22, most);
+  c->matrix_bytes = most * most * sizeof(float);
+  c->matrix = os_reserve(c->matrix_bytes);
+  if (!c->matrix || !os_commit(c->matrix, 0, c->matrix_bytes))
+    return gust_fail_memory(err, "covariance of a layer's inputs", c->matrix_bytes);
+  c->order = malloc(most * sizeof *c->order);
+  c->costs = malloc(most * sizeof *c->costs);
+  c->panels = malloc(most * COVARIANCE_ROWS * sizeof(float));
+  c->transposed = malloc(most * TRANSPOSED_STRIDE * sizeof(float));
+  if (!c->order || !c->costs || !c->panels || !c->transposed)
+    return gust_fail_memory(err, "covariance", most * TRANSPOSED_STRIDE * sizeof(float));
+  return GUST_OK;
+}
+
+void covariance_destroy(covariance *c) {
+  if (c->matrix) os_release(c->matrix, c->matrix_bytes);
+  free(c->order);
+  free(c->costs);
+  free(c->panels);
+  free(c->transposed);
+  memset(c, 0, sizeof *c);
+}
+
+/* --- order --------------------------------------------------------------------------- */
+
+typedef struct place {
+  double moment;
+  uint32_t column;
+} place;
+
+static int by_moment(const void *a, const void *b) {
+  const place *x = a, *y = b;
+  if (x->moment != y->moment) return x->moment < y->moment ? -1 : 1;
+  return x->column < y->column ? -1 : 1;
+}
+
+void covariance_begin(covariance *c, size_t columns, const double *moments) {
+  c->columns = columns;
+  c->k = gust_round_up(columns, GUST_TILE_K);
+  c->rows = 0;
+  for (size_t i = 0; i < c->k; i++) {
+    uint32_t best = (uint32_t)i;
+    c->order[i] = best;
+  }
+  int mode = getenv("ORD") ? atoi(getenv("ORD")) : 3;
+  size_t blocks = c->k / GUST_BLOCK_K;
+  place *list = malloc(blocks * sizeof *list);
+  for (size_t b = 0; b < blocks; b++) {
+    list[b] = (place){0, (uint32_t)b};
+    for (size_t i = 0; i < GUST_BLOCK_K; i++) list[b].moment += moments[b * GUST_BLOCK_K + i];
+  }
+  if (mode & 1) qsort(list, blocks, sizeof *list, by_moment);
+  for (size_t b = 0; b < blocks; b++) {
+    place in[GUST_BLOCK_K];
+    for (uint32_t i = 0; i < GUST_BLOCK_K; i++) {
+      uint32_t column = list[b].column * GUST_BLOCK_K + i;
+      in[i] = (place){moments[column], column};
+    }
+    if (mode & 2) qsort(in, GUST_BLOCK_K, sizeof *in, by_moment);
+    for (size_t i = 0; i < GUST_BLOCK_K; i++) c->order[b * GUST_BLOCK_K + i] = in[i].column;
+  }
+  free(list);
+  for (size_t i = 0; i < c->k; i++) memset(c->matrix + i * c->k, 0, c->k * sizeof(float));
+}
+
+/* --- sums ----------------------------------------------------------------------------- */
+
+typedef struct addition {
+  covariance *c;
+  const float *x;
+  size_t stride, rows;
+} addition;
+
+/* Items: panels of 16 places. */
+static void gather_panels(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  const addition *a = arg;
+  for (size_t p = begin; p < end; p++) {
+    const uint32_t *order = a->c->order + 16 * p;
+    float *panel = a->c->panels + p * 16 * COVARIANCE_ROWS;
+    float *transposed = a->c->transposed + p * 16 * TRANSPOSED_STRIDE;
+    for (size_t t = 0; t < a->rows; t++) {
+      for (size_t r = 0; r < 16; r++) {
+        float value = a->x[t * a->stride + order[r]];
+        panel[16 * t + r] = value;
+        transposed[r * TRANSPOSED_STRIDE + t] = value;
+      }
+    }
+  }
+}
+
+/* Items: groups of panels, the last, which have most rows above them, first. */
+static void add_groups(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  const addition *a = arg;
+  covariance *c = a->c;
+  for (size_t item = begin; item < end; item++) {
+    size_t last = c->k - item * GROUP_PANELS * 16;
+    size_t first = last > GROUP_PANELS * 16 ? last - GROUP_PANELS * 16 : 0;
+    for (size_t i = 0; i < last; i += ROW_BLOCK) {
+      for (size_t column = first; column < last; column += 16) {
+        if (column + 16 <= i) continue;
+        size_t rows = column + 16 - i < ROW_BLOCK ? column + 16 - i : ROW_BLOCK;
+        c->kernels->panel_add(c->matrix + i * c->k + column, c->k,
+                              c->panels + column * COVARIANCE_ROWS,
+                              c->transposed + i * TRANSPOSED_STRIDE, TRANSPOSED_STRIDE, a->rows,
+                              rows);
+      }
+    }
+  }
+}
+
+void covariance_add(covariance *c, const float *x, size_t stride, size_t rows) {
+  addition a = {c, x, stride, rows};
+  size_t group = GROUP_PANELS * 16;
+  gust_pool_run(c->pool, gather_panels, &a, c->k / 16, 1);
+  gust_pool_run(c->pool, add_groups, &a, (c->k + group - 1) / group, 1);
+  c->rows += rows;
+}
+
+/* --- factor ----------------------------------------------------------------------------- */
+
+gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
+  size_t k = c->k;
+  float scale = 1.0f / (float)(c->rows ? c->rows : 1);
+  double trace = 0;
+  for (size_t i = 0; i < k; i++) trace += (double)(c->matrix[i * k + i] * scale);
+  float lift = (float)(trace / (double)c->columns) * damping;
+  if (!(lift > 0x1p-100f)) lift = 0x1p-100f;
+  for (size_t i = 0; i < k; i++) {
+    for (size_t j = i; j < k; j++) c->matrix[i * k + j] *= scale;
+    c->matrix[i * k + i] += lift;
+  }
+  gust_status status = cholesky_factor(c->matrix, k, lift, c->kernels, c->pool, err);
+  if (status) return status;
+  for (size_t i = 0; i < k; i++) {
+    float *row = c->matrix + i * k, inverse = 1.0f / row[i];
+    c->costs[i] = c->order[i] < c->columns ? row[i] * row[i] : 0.0f;
+    for (size_t j = i + 1; j < k; j++) row[j] *= inverse;
+  }
+  return GUST_OK;
+}

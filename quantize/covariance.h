@@ -1,0 +1,48 @@
+/* Second moments of a linear layer's inputs: what its rounding errors cost.
+ *
+ * With rows x of inputs, weights W and rounded weights W', the squared error of
+ * the layer's outputs summed over the inputs is tr((W - W') H (W - W')^T), H the
+ * sum of x^T x. Error feedback (error_feedback.h) needs H factored. */
+#ifndef GUST_COVARIANCE_H
+#define GUST_COVARIANCE_H
+
+#include "kernels.h"
+#include "pool.h"
+#include "status.h"
+
+/* Most inputs added at a time. */
+#define COVARIANCE_ROWS 512u
+
+typedef struct covariance {
+  const gust_kernels *kernels;
+  gust_pool *pool;
+  size_t columns, k; /* the true number and the one padded to 128 */
+  size_t rows;       /* inputs added */
+  uint32_t *order;   /* [k]: the column at each place of the matrix */
+  float *matrix;     /* [k][k], upper triangle */
+  size_t matrix_bytes;
+  float *costs; /* [k], after factoring */
+  float *panels, *transposed;
+} covariance;
+
+/* Room for up to `most` columns, padded; `most` squared floats and 4 KiB for each
+ * column. *c is to be destroyed in every case. */
+gust_status covariance_create(covariance *c, size_t most, const gust_kernels *kernels,
+                              gust_pool *pool, gust_error *err);
+void covariance_destroy(covariance *c);
+
+/* Starts anew for inputs of `columns` columns. `moments`, k of them, decide the
+ * order: in blocks of 32 columns and within them by ascending moment, so that
+ * what is rounded first, from the end, is what weighs most. */
+void covariance_begin(covariance *c, size_t columns, const double *moments);
+
+/* Adds `rows`, at most COVARIANCE_ROWS, rows of inputs, `stride` apart. */
+void covariance_add(covariance *c, const float *x, size_t stride, size_t rows);
+
+/* Divides by the rows added, adds `damping` times the mean of the diagonal to it
+ * and factors: matrix[i][j] becomes, for j > i, what share of the error of column
+ * j column i takes over, and costs[i] what a squared error of column i costs once
+ * it has (places, not columns; padding costs nothing). */
+gust_status covariance_factor(covariance *c, float damping, gust_error *err);
+
+#endif
