@@ -7,6 +7,8 @@
 /* Before kernels.h, which float_kernels.h includes. */
 #include "float_kernels.h"
 #include "levels.h"
+#include "calibration_kernels.h"
+#include "weight_kernels.h"
 
 #ifndef DECODE_PANELS
 /* Panels a decoding thread walks at once, and how far ahead of its lines it
@@ -208,6 +210,8 @@ static void matmul_q8_avx2(float *dst, size_t dst_stride, const uint8_t *panels,
 void gust_kernels_fill_avx2(gust_kernels *kernels) {
   kernels->level = "avx2";
   fill_float_kernels(kernels);
+  fill_weight_kernels(kernels);
+  fill_calibration_kernels(kernels);
   kernels->matmul_q4 = matmul_q4_avx2;
   kernels->matmul_q8 = matmul_q8_avx2;
 }

@@ -8,6 +8,8 @@
 /* Before kernels.h, which float_kernels.h includes. */
 #include "float_kernels.h"
 #include "levels.h"
+#include "calibration_kernels.h"
+#include "weight_kernels.h"
 
 /* Bytes ahead of the current tile at which a decoding thread prefetches. */
 #define PREFETCH_AHEAD 2176
@@ -175,6 +177,8 @@ static void matmul_q8_avx512(float *dst, size_t dst_stride, const uint8_t *panel
 void gust_kernels_fill_avx512(gust_kernels *kernels) {
   kernels->level = "avx512";
   fill_float_kernels(kernels);
+  fill_weight_kernels(kernels);
+  fill_calibration_kernels(kernels);
   kernels->matmul_q4 = matmul_q4_avx512;
   kernels->matmul_q8 = matmul_q8_avx512;
 }

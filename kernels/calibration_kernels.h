@@ -1,11 +1,16 @@
-/* The kernels of calibration (quantize/), over the sixteen virtual lanes of
- * float_kernels.h, which includes this file. */
+/* The kernels of calibration, written once over sixteen lanes; included like
+ * float_kernels.h, after a level's lanes. */
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
 
 /* --- panel products ---------------------------------------------------------------- */
 
-static GUST_INLINE void panel_rows(float *dst, size_t dst_stride, const float *panel,
-                                   const float *x, size_t x_stride, size_t n, int rows,
-                                   int subtract) {
+/* `rows` is a constant: so many sums stay in registers on every level. */
+static GUST_INLINE void product_rows(float *dst, size_t dst_stride, const float *panel,
+                                     const float *x, size_t x_stride, size_t n, int rows,
+                                     int subtract) {
   vf sum[6];
   for (int t = 0; t < rows; t++) sum[t] = v_set1(0);
   for (size_t j = 0; j < n; j++) {
@@ -23,11 +28,14 @@ static GUST_INLINE void panel_product(float *dst, size_t dst_stride, const float
                                       int subtract) {
   size_t t = 0;
   for (; t + 6 <= rows; t += 6)
-    panel_rows(dst + t * dst_stride, dst_stride, panel, x + t * x_stride, x_stride, n, 6, subtract);
+    product_rows(dst + t * dst_stride, dst_stride, panel, x + t * x_stride, x_stride, n, 6,
+                 subtract);
   for (; t + 2 <= rows; t += 2)
-    panel_rows(dst + t * dst_stride, dst_stride, panel, x + t * x_stride, x_stride, n, 2, subtract);
+    product_rows(dst + t * dst_stride, dst_stride, panel, x + t * x_stride, x_stride, n, 2,
+                 subtract);
   if (t < rows)
-    panel_rows(dst + t * dst_stride, dst_stride, panel, x + t * x_stride, x_stride, n, 1, subtract);
+    product_rows(dst + t * dst_stride, dst_stride, panel, x + t * x_stride, x_stride, n, 1,
+                 subtract);
 }
 
 static void panel_add_lanes(float *dst, size_t dst_stride, const float *panel, const float *x,
@@ -42,66 +50,71 @@ static void panel_subtract_lanes(float *dst, size_t dst_stride, const float *pan
 
 /* --- rounding with feedback ----------------------------------------------------------- */
 
-/* The level next to y: the lowest one plus every step whose border y passes.
- * Levels and borders are small multiples of a half, so the sums are exact. */
-static GUST_INLINE vf nearest_level_q4(vf y) {
-  static const int8_t levels[16] = GUST_Q4_LEVELS;
-  vf level = v_set1((float)levels[0]);
-  for (int i = 0; i < 15; i++) {
-    float border = 0.5f * (float)(levels[i] + levels[i + 1]);
-    float step = (float)(levels[i + 1] - levels[i]);
-    level = v_add(level, v_zero_unless_lt(v_set1(border), y, v_set1(step)));
+/* levels[t] for the aims of all trials; see v_q4_levels for the half steps. */
+static GUST_INLINE void nearest_of_trials(vf *levels, const vf *aims, const vf *inverse,
+                                          const vf *lift, int trials, int is_q4) {
+  if (!is_q4) {
+    for (int t = 0; t < trials; t++)
+      levels[t] = v_rint(v_min(v_max(v_mul(aims[t], inverse[t]), v_set1(-127.0f)), v_set1(127.0f)));
+    return;
   }
-  return level;
+  vf steps[GUST_TRIALS], first, second;
+  for (int t = 0; t < trials; t++)
+    steps[t] = v_add(v_mul(aims[t], v_add(inverse[t], inverse[t])),
+                     v_sub(v_set1(128.0f), v_add(lift[t], lift[t])));
+  for (int t = 0; t < trials; t += 2) {
+    v_q4_levels(&first, &second, steps[t], steps[t + 1 < trials ? t + 1 : t]);
+    levels[t] = v_add(first, lift[t]);
+    if (t + 1 < trials) levels[t + 1] = v_add(second, lift[t + 1]);
+  }
 }
 
-static GUST_INLINE vf nearest_level_q8(vf y) {
-  return v_rint(v_min(v_max(y, v_set1(-127.0f)), v_set1(127.0f)));
-}
-
-/* `trials` (a constant) ways to scale a block at once; levels may be NULL. */
-static GUST_INLINE void round_block(float *cost, float *levels, const gust_feedback_block *b,
-                                    const float *scales, const float *lifts, int trials,
-                                    int is_q4) {
-  vf error[GUST_BLOCK_K][GUST_TRIALS], sum[GUST_TRIALS], inverse[GUST_TRIALS];
+/* `trials` (a constant) ways to scale a block at once, so that the chains of
+ * columns of one hide those of the others. all_levels may be NULL. */
+static GUST_INLINE void round_trials(float *cost, float *all_levels, const gust_feedback_block *b,
+                                     const float *scales, const float *lifts, int trials,
+                                     int is_q4) {
+  vf error[GUST_BLOCK_K][GUST_TRIALS], sum[GUST_TRIALS], aim[GUST_TRIALS], level[GUST_TRIALS];
+  vf scale[GUST_TRIALS], inverse[GUST_TRIALS], lift[GUST_TRIALS];
   for (int t = 0; t < trials; t++) {
     sum[t] = v_set1(0);
-    inverse[t] = v_div(v_set1(1.0f), v_load(scales + 16 * t));
+    scale[t] = v_load(scales + 16 * t);
+    lift[t] = v_load(lifts + 16 * t);
+    inverse[t] = v_div(v_set1(1.0f), scale[t]);
   }
   for (size_t i = GUST_BLOCK_K; i-- > 0;) {
-    vf target[GUST_TRIALS], weight = v_load(b->weights + 16 * i), d = v_set1(b->costs[i]);
-    for (int t = 0; t < trials; t++) target[t] = v_load(b->targets + 16 * i);
+    vf weight = v_load(b->weights + 16 * i), price = v_set1(b->costs[i]);
+    for (int t = 0; t < trials; t++) aim[t] = v_load(b->targets + 16 * i);
     for (size_t j = GUST_BLOCK_K - 1; j > i; j--) {
       vf share = v_set1(b->shares[i * b->share_stride + j]);
-      for (int t = 0; t < trials; t++) target[t] = v_fma(error[j][t], share, target[t]);
+      for (int t = 0; t < trials; t++) aim[t] = v_fma(error[j][t], share, aim[t]);
     }
+    nearest_of_trials(level, aim, inverse, lift, trials, is_q4);
     for (int t = 0; t < trials; t++) {
-      vf lift = v_load(lifts + 16 * t), y = v_mul(target[t], inverse[t]);
-      vf level = is_q4 ? v_add(nearest_level_q4(v_sub(y, lift)), lift) : nearest_level_q8(y);
-      vf rounded = v_mul(v_load(scales + 16 * t), level), off = v_sub(target[t], rounded);
-      sum[t] = v_fma(v_mul(off, d), off, sum[t]);
+      vf rounded = v_mul(scale[t], level[t]), off = v_sub(aim[t], rounded);
+      sum[t] = v_fma(v_mul(off, price), off, sum[t]);
       error[i][t] = v_sub(weight, rounded);
-      if (levels) v_store(levels + 16 * i, level);
     }
+    if (all_levels) v_store(all_levels + 16 * i, level[0]);
   }
   for (int t = 0; t < trials; t++) v_store(cost + 16 * t, sum[t]);
 }
 
 static void try_q4_lanes(float *cost, const gust_feedback_block *b, const float *scales,
                          const float *lifts) {
-  round_block(cost, NULL, b, scales, lifts, GUST_TRIALS, 1);
+  round_trials(cost, NULL, b, scales, lifts, GUST_TRIALS, 1);
 }
 static void try_q8_lanes(float *cost, const gust_feedback_block *b, const float *scales,
                          const float *lifts) {
-  round_block(cost, NULL, b, scales, lifts, GUST_TRIALS, 0);
+  round_trials(cost, NULL, b, scales, lifts, GUST_TRIALS, 0);
 }
 static void round_q4_lanes(float *cost, float *levels, const gust_feedback_block *b,
                            const float *scales, const float *lifts) {
-  round_block(cost, levels, b, scales, lifts, 1, 1);
+  round_trials(cost, levels, b, scales, lifts, 1, 1);
 }
 static void round_q8_lanes(float *cost, float *levels, const gust_feedback_block *b,
                            const float *scales, const float *lifts) {
-  round_block(cost, levels, b, scales, lifts, 1, 0);
+  round_trials(cost, levels, b, scales, lifts, 1, 0);
 }
 
 static void fill_calibration_kernels(gust_kernels *kernels) {

@@ -411,10 +411,7 @@ static void attend_finish_lanes(float *dst, const float *state, size_t head_dim)
   if (d < head_dim) v_store_n(dst + d, v_div(v_load(state + d), sum), head_dim - d);
 }
 
-#include "calibration_kernels.h"
-
 static void fill_float_kernels(gust_kernels *kernels) {
-  fill_calibration_kernels(kernels);
   kernels->matmul_bf16 = matmul_bf16_lanes;
   kernels->matmul_f32 = matmul_f32_lanes;
   kernels->quantize = quantize_lanes;

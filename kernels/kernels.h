@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "panel.h"
+#include "weight_quantizer.h"
 
 /* Activations of `tokens` rows quantized in blocks of 32 along k: code * scale.
  * Row t begins at codes + t * k_padded and at scales, sums + t * k_padded / 32. */
@@ -147,6 +148,8 @@ typedef struct gust_kernels {
    * be x. */
   float (*softmax)(float *p, const float *x, size_t n, float scale);
 
+  /* What a conversion takes. */
+  gust_weight_quantizer weights_q4, weights_q8;
   gust_panel_product_fn *panel_add, *panel_subtract;
   gust_try_block_fn *try_q4, *try_q8;
   gust_round_block_fn *round_q4, *round_q8;

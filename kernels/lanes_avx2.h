@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "q4_cells.h"
+
 typedef struct vf {
   __m256 a, b;
 } vf;
@@ -83,6 +85,10 @@ static inline vf v_zero_unless_lt(vf x, vf y, vf z) {
   return V_PAIR(_mm256_and_ps(_mm256_cmp_ps(x.a, y.a, _CMP_LT_OQ), z.a),
                 _mm256_and_ps(_mm256_cmp_ps(x.b, y.b, _CMP_LT_OQ), z.b));
 }
+static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
+  return V_PAIR(_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
+                _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ)));
+}
 static inline __m256 keep_range_half(__m256 x, int base, int first, int last, __m256 fill) {
   __m256i lane =
       _mm256_add_epi32(_mm256_set1_epi32(base), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -134,6 +140,41 @@ static inline void v_store_i8(int8_t *p, vf x) {
   __m128i bytes =
       _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
   _mm_storeu_si128((__m128i *)(void *)p, bytes);
+}
+/* Entries of a table of 32 bytes: `index` are the low four bits of each, the top
+ * bit of `half` says which sixteen. */
+static inline __m256i look_up(const int8_t *table, __m256i index, __m256i half) {
+  __m128i first = _mm_loadu_si128((const __m128i *)(const void *)table);
+  __m128i last = _mm_loadu_si128((const __m128i *)(const void *)(table + 16));
+  return _mm256_blendv_epi8(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(first), index),
+                            _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(last), index), half);
+}
+/* Half steps as 32 bits; below 0 and infinities come out negative. */
+static inline __m256i half_steps(__m256 x) {
+  return _mm256_cvttps_epi32(_mm256_min_ps(x, _mm256_set1_ps(GUST_Q4_LAST_HALF_STEP)));
+}
+/* Four bytes of each half, four times over, to floats of the signed byte. */
+static inline __m256 float_of_bytes(__m256i x) {
+  return _mm256_cvtepi32_ps(_mm256_srai_epi32(x, 24));
+}
+/* In bytes, where tables are at hand: packing with saturation takes care of what
+ * lies below 0, and a half step decides as its whole part does. Packing deals out
+ * the sixteen bytes of a half by fours, unpacking takes them back. */
+static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
+  static const int8_t low[] = GUST_Q4_CELL_LOW, high[] = GUST_Q4_CELL_HIGH;
+  static const uint8_t border[] = GUST_Q4_CELL_BORDER;
+  __m256i h =
+      _mm256_packus_epi16(_mm256_packs_epi32(half_steps(steps.a), half_steps(steps.b)),
+                          _mm256_packs_epi32(half_steps(more_steps.a), half_steps(more_steps.b)));
+  __m256i cell = _mm256_and_si256(_mm256_srli_epi16(h, 3), _mm256_set1_epi8(15));
+  __m256i from = look_up((const int8_t *)border, cell, h);
+  __m256i above = _mm256_cmpeq_epi8(_mm256_max_epu8(h, from), h);
+  __m256i level = _mm256_blendv_epi8(look_up(low, cell, h), look_up(high, cell, h), above);
+  __m256i x = _mm256_unpacklo_epi8(level, level), y = _mm256_unpackhi_epi8(level, level);
+  *first = V_PAIR(float_of_bytes(_mm256_unpacklo_epi16(x, x)),
+                  float_of_bytes(_mm256_unpackhi_epi16(x, x)));
+  *second = V_PAIR(float_of_bytes(_mm256_unpacklo_epi16(y, y)),
+                   float_of_bytes(_mm256_unpackhi_epi16(y, y)));
 }
 /* Small integers add exactly in float, so the order does not matter. */
 static inline int32_t v_sum_int(vf x) {

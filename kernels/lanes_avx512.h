@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "q4_cells.h"
+
 typedef __m512 vf;
 
 static inline vf v_set1(float x) {
@@ -68,6 +70,9 @@ static inline vf v_pow2(vf x) {
 static inline vf v_zero_unless_lt(vf x, vf y, vf z) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, y, _CMP_LT_OQ), z);
 }
+static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
+  return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
+}
 static inline vf v_keep_range(vf x, size_t base, size_t first, size_t last, float fill) {
   __m512i lane =
       _mm512_add_epi32(_mm512_set1_epi32((int)base),
@@ -108,6 +113,20 @@ static inline vf v_load_i8(const int8_t *p) {
 }
 static inline void v_store_i8(int8_t *p, vf x) {
   _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtsepi32_epi8(_mm512_cvttps_epi32(x)));
+}
+static inline vf nearest_levels(vf steps) {
+  static const float low[] = GUST_Q4_CELL_LOW, high[] = GUST_Q4_CELL_HIGH;
+  static const float border[] = GUST_Q4_CELL_BORDER;
+  vf h = v_max(v_min(steps, v_set1(GUST_Q4_LAST_HALF_STEP)), v_set1(0));
+  __m512i cell = _mm512_srli_epi32(_mm512_cvttps_epi32(h), 3);
+  vf below = _mm512_permutex2var_ps(v_load(low), cell, v_load(low + 16));
+  vf above = _mm512_permutex2var_ps(v_load(high), cell, v_load(high + 16));
+  return v_select_lt(h, _mm512_permutex2var_ps(v_load(border), cell, v_load(border + 16)), below,
+                     above);
+}
+static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
+  *first = nearest_levels(steps);
+  *second = nearest_levels(more_steps);
 }
 static inline int32_t v_sum_int(vf x) {
   return (int32_t)v_sum(x);

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "q4_cells.h"
+
 typedef struct vf {
   float f[16];
 } vf;
@@ -123,6 +125,11 @@ static inline vf v_zero_unless_lt(vf a, vf b, vf x) {
   V_EACH x.f[i] = a.f[i] < b.f[i] ? x.f[i] : 0.0f;
   return x;
 }
+/* x where a < b, else y. */
+static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
+  V_EACH x.f[i] = a.f[i] < b.f[i] ? x.f[i] : y.f[i];
+  return x;
+}
 /* Lane i keeps its value where first <= base + i < last, else gets fill. */
 static inline vf v_keep_range(vf a, size_t base, size_t first, size_t last, float fill) {
   V_EACH a.f[i] = base + (size_t)i >= first && base + (size_t)i < last ? a.f[i] : fill;
@@ -177,6 +184,23 @@ static inline vf v_load_i8(const int8_t *p) {
 /* Integer-valued lanes in [-127, 127]. */
 static inline void v_store_i8(int8_t *p, vf a) {
   V_EACH p[i] = (int8_t)a.f[i];
+}
+/* The q4 levels nearest to number + 64 in half steps (q4_cells.h), of two times
+ * sixteen numbers; beyond the ends and for NaN the last. */
+static inline vf nearest_levels(vf steps) {
+  static const float low[] = GUST_Q4_CELL_LOW, high[] = GUST_Q4_CELL_HIGH;
+  static const float border[] = GUST_Q4_CELL_BORDER;
+  V_EACH {
+    float h = steps.f[i] < GUST_Q4_LAST_HALF_STEP ? steps.f[i] : GUST_Q4_LAST_HALF_STEP;
+    h = h > 0 ? h : 0;
+    int cell = (int)h >> 3;
+    steps.f[i] = h < border[cell] ? low[cell] : high[cell];
+  }
+  return steps;
+}
+static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
+  *first = nearest_levels(steps);
+  *second = nearest_levels(more_steps);
 }
 /* The sum of integer-valued lanes. */
 static inline int32_t v_sum_int(vf a) {

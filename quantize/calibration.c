@@ -1,18 +1,16 @@
 #include "calibration.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calibration_forward.h"
+#include "calibration_text.h"
 #include "checksum.h"
 #include "covariance.h"
-#include "error_feedback.h"
-#include "tokenizer.h"
+#include "matrix_rounder.h"
 
 #define NAME_BYTES 96
-#define DAMPING 0.01f
 
 typedef enum layer_part {
   PART_Q,
@@ -32,121 +30,50 @@ static const char *const part_names[PARTS] = {
 typedef struct run {
   const calibration *job;
   const gust_config *config;
-  int32_t *ids;
-  size_t tokens;
+  calibration_ids ids;
   calibration_forward forward;
-  calibration_stream exact, rounded;
-  covariance input;
-  float **scratch; /* per worker */
+  calibration_stream exact, rounded; /* through the source's weights, the rounded ones */
+  matrix_rounder rounder;
   float *norm;
   layer_matrix parts[PARTS], head;
-  uint64_t done, total;
 } run;
 
 /* --- tensors ------------------------------------------------------------------------------ */
 
-static layer_matrix find_matrix(const run *r, const char *name) {
+static gust_status find_tensor(const run *r, const char *name, layer_matrix *m, gust_error *err) {
+  const gust_header *header = r->job->header;
   const checkpoint_entry *entry = checkpoint_find(r->job->source, name);
   size_t i = 0;
-  while (strcmp(r->job->header->tensors[i].name, name) != 0) i++;
-  return layer_matrix_of(&r->job->source->shards[entry->shard].file,
-                         checkpoint_tensor(r->job->source, entry), &r->job->header->tensors[i]);
+  while (i < header->tensor_count && strcmp(header->tensors[i].name, name) != 0) i++;
+  if (!entry || i == header->tensor_count)
+    return gust_fail(err, GUST_E_FORMAT, "%s: expected a tensor '%s', found none",
+                     r->job->source->folder, name);
+  *m = layer_matrix_of(&r->job->source->shards[entry->shard].file,
+                       checkpoint_tensor(r->job->source, entry), &header->tensors[i]);
+  return layer_matrix_check(m, r->job->pool, err);
 }
 
-static void load_norm(run *r, const char *name) {
-  layer_matrix m = find_matrix(r, name);
+static gust_status norm_both(run *r, const char *name, gust_error *err) {
+  layer_matrix m;
+  gust_status status = find_tensor(r, name, &m, err);
+  if (status) return status;
   safetensors_to_floats(m.source->dtype, m.file->map.data + m.source->offset, m.rows, r->norm);
+  calibration_norm(&r->forward, &r->exact, r->norm);
+  calibration_norm(&r->forward, &r->rounded, r->norm);
+  return GUST_OK;
 }
 
-/* --- rounding ------------------------------------------------------------------------------- */
-
-typedef struct rounding_job {
-  run *r;
-  layer_matrix *m;
-  feedback_result *results; /* per group */
-  double *errors, *energies;
-} rounding_job;
-
-static void round_groups(void *arg, size_t begin, size_t end, unsigned worker) {
-  const rounding_job *job = arg;
-  const layer_matrix *m = job->m;
-  size_t floats = GUST_PANEL_ROWS * m->k_padded;
-  float *rows = job->r->scratch[worker], *weights = rows + floats;
-  float *scratch = weights + FEEDBACK_PANELS * floats;
-  for (size_t item = begin; item < end; item++) {
-    size_t first = item * FEEDBACK_PANELS, left = m->panel_count - first;
-    size_t count = left < FEEDBACK_PANELS ? left : FEEDBACK_PANELS;
-    double error = 0, energy = 0;
-    for (size_t p = 0; p < count; p++)
-      layer_matrix_load(m, false, first + p, rows, weights + p * floats);
-    for (size_t i = 0; i < count * floats; i++) energy += (double)weights[i] * (double)weights[i];
-    job->results[item] = feedback_round(
-        m->target->type, &job->r->input, weights, count, scratch, m->packed + first * m->panel_bytes,
-        layer_matrix_row_codes(m) + first * GUST_PANEL_ROWS);
-    for (size_t p = 0; p < count; p++) {
-      layer_matrix_load(m, false, first + p, rows, scratch);
-      for (size_t i = 0; i < floats; i++) {
-        double d = (double)scratch[i] - (double)weights[p * floats + i];
-        error += d * d;
-      }
-    }
-    job->errors[item] = error;
-    job->energies[item] = energy;
-  }
-}
-
-static gust_status round_matrix(run *r, layer_matrix *m, gust_error *err) {
-  gust_type type = m->target->type;
-  if (type != GUST_TYPE_Q4 && type != GUST_TYPE_Q8) return GUST_OK;
-  size_t groups = (m->panel_count + FEEDBACK_PANELS - 1) / FEEDBACK_PANELS;
-  m->packed_bytes = (size_t)m->target->bytes;
-  m->packed = calloc(1, m->packed_bytes);
-  rounding_job job = {r, m, calloc(groups, sizeof(feedback_result)), calloc(groups, sizeof(double)),
-                      calloc(groups, sizeof(double))};
+static gust_status find_parts(run *r, uint32_t layer, gust_error *err) {
   gust_status status = GUST_OK;
-  if (m->packed && job.results && job.errors && job.energies) {
-    gust_pool_run(r->job->pool, round_groups, &job, groups, 1);
-    calibrated_tensor *t = &r->job->tensors[m->target - r->job->header->tensors];
-    double cost = 0;
-    for (size_t i = 0; i < groups; i++) {
-      t->error += job.errors[i];
-      t->energy += job.energies[i];
-      cost += job.results[i].cost;
-    }
-    if (getenv("VERB"))
-      fprintf(stderr, "%s cost %g rms %g\n", m->target->name, cost, sqrt(t->error / t->energy));
-  } else {
-    status = gust_fail_memory(err, "rounded matrix", m->packed_bytes);
+  for (int i = 0; i < PARTS && !status; i++) {
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, part_names[i]);
+    status = find_tensor(r, name, &r->parts[i], err);
   }
-  free(job.results);
-  free(job.errors);
-  free(job.energies);
   return status;
 }
 
-static gust_status factor_input(run *r, const float *x, size_t columns, gust_error *err) {
-  size_t k = gust_round_up(columns, GUST_TILE_K);
-  double *moments = calloc(k, sizeof *moments);
-  if (!moments) return gust_fail_memory(err, "moments", k * sizeof *moments);
-  for (size_t t = 0; t < r->tokens; t++)
-    for (size_t i = 0; i < columns; i++)
-      moments[i] += (double)x[t * k + i] * (double)x[t * k + i];
-  covariance_begin(&r->input, columns, moments);
-  free(moments);
-  for (size_t t = 0; t < r->tokens; t += COVARIANCE_ROWS) {
-    size_t n = r->tokens - t < COVARIANCE_ROWS ? r->tokens - t : COVARIANCE_ROWS;
-    covariance_add(&r->input, x + t * k, k, n);
-  }
-  return covariance_factor(&r->input, getenv("DAMP") ? (float)atof(getenv("DAMP")) : DAMPING, err);
-}
-
-static gust_status round_parts(run *r, const float *x, layer_part first, layer_part last,
-                               gust_error *err) {
-  gust_status status = factor_input(r, x, r->parts[first].columns, err);
-  for (layer_part i = first; i <= last && !status; i++) status = round_matrix(r, &r->parts[i], err);
-  return status;
-}
-
+/* Writes what was rounded and lets go of it. */
 static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   gust_status status = GUST_OK;
   if (m->packed) {
@@ -158,135 +85,137 @@ static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   return status;
 }
 
-/* --- layers ----------------------------------------------------------------------------------- */
+/* --- rounding ------------------------------------------------------------------------------- */
 
-static void norm_both(run *r, const char *name) {
-  load_norm(r, name);
-  calibration_norm(&r->forward, &r->exact, r->norm);
-  calibration_norm(&r->forward, &r->rounded, r->norm);
+/* Rounds the matrices `first` to `last`, which share their inputs: `x` in the
+ * rounded model, and x + difference in the source's. */
+static gust_status round_matrices(run *r, layer_matrix *matrices, size_t count, const float *x,
+                                  const float *difference, const float *lag, gust_error *err) {
+  gust_status status =
+      matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
+  for (size_t i = 0; i < count && !status; i++) {
+    calibrated_tensor *t = &r->job->tensors[matrices[i].target - r->job->header->tensors];
+    status = matrix_rounder_run(&r->rounder, &matrices[i], &t->error, &t->energy, err);
+  }
+  return status;
+}
+
+/* The residual streams' difference, kept where nothing else is needed just now. */
+static const float *lag_of(run *r) {
+  calibration_difference(&r->forward, r->rounded.normed, r->exact.x, r->rounded.x,
+                         r->forward.hidden_stride);
+  return r->rounded.normed;
+}
+
+static gust_status round_attention(run *r, gust_error *err) {
+  const calibration_forward *f = &r->forward;
+  calibration_stream *exact = &r->exact, *rounded = &r->rounded;
+  layer_matrix *p = r->parts;
+  calibration_attend(f, exact, &p[PART_Q], &p[PART_K], &p[PART_V]);
+  calibration_difference(f, exact->normed, exact->normed, rounded->normed, f->hidden_stride);
+  gust_status status = round_matrices(r, &p[PART_Q], 3, rounded->normed, exact->normed, NULL, err);
+  if (status) return status;
+  calibration_attend(f, rounded, &p[PART_Q], &p[PART_K], &p[PART_V]);
+  const float *lag = lag_of(r);
+  calibration_project(f, exact, &p[PART_O], exact->attended);
+  calibration_difference(f, exact->attended, exact->attended, rounded->attended, f->q_stride);
+  status = round_matrices(r, &p[PART_O], 1, rounded->attended, exact->attended, lag, err);
+  if (!status) calibration_project(f, rounded, &p[PART_O], rounded->attended);
+  return status;
+}
+
+static gust_status round_feed_forward(run *r, gust_error *err) {
+  const calibration_forward *f = &r->forward;
+  calibration_stream *exact = &r->exact, *rounded = &r->rounded;
+  layer_matrix *p = r->parts;
+  calibration_gate(f, exact, &p[PART_GATE], &p[PART_UP]);
+  calibration_difference(f, exact->normed, exact->normed, rounded->normed, f->hidden_stride);
+  gust_status status =
+      round_matrices(r, &p[PART_GATE], 2, rounded->normed, exact->normed, NULL, err);
+  if (status) return status;
+  calibration_gate(f, rounded, &p[PART_GATE], &p[PART_UP]);
+  const float *lag = lag_of(r);
+  calibration_project(f, exact, &p[PART_DOWN], exact->gated);
+  calibration_difference(f, exact->gated, exact->gated, rounded->gated, f->ffn_stride);
+  status = round_matrices(r, &p[PART_DOWN], 1, rounded->gated, exact->gated, lag, err);
+  if (!status) calibration_project(f, rounded, &p[PART_DOWN], rounded->gated);
+  return status;
 }
 
 static gust_status run_layer(run *r, uint32_t layer, gust_error *err) {
   char name[NAME_BYTES];
-  const calibration_forward *f = &r->forward;
-  calibration_stream *streams[2] = {&r->exact, &r->rounded};
-  layer_matrix *p = r->parts;
-  for (int i = 0; i < PARTS; i++) {
-    snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, part_names[i]);
-    p[i] = find_matrix(r, name);
-  }
+  gust_status status = find_parts(r, layer, err);
   snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", layer);
-  norm_both(r, name);
-  gust_status status = round_parts(r, r->rounded.normed, PART_Q, PART_V, err);
-  if (status) return status;
-  for (int i = 0; i < 2; i++)
-    calibration_attend(f, streams[i], &p[PART_Q], &p[PART_K], &p[PART_V]);
-  status = round_parts(r, r->rounded.attended, PART_O, PART_O, err);
-  if (status) return status;
-  for (int i = 0; i < 2; i++)
-    calibration_project(f, streams[i], &p[PART_O], streams[i]->attended);
+  if (!status) status = norm_both(r, name, err);
+  if (!status) status = round_attention(r, err);
   snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", layer);
-  norm_both(r, name);
-  status = round_parts(r, r->rounded.normed, PART_GATE, PART_UP, err);
-  if (status) return status;
-  for (int i = 0; i < 2; i++) calibration_gate(f, streams[i], &p[PART_GATE], &p[PART_UP]);
-  status = round_parts(r, r->rounded.gated, PART_DOWN, PART_DOWN, err);
-  if (status) return status;
-  for (int i = 0; i < 2; i++) calibration_project(f, streams[i], &p[PART_DOWN], streams[i]->gated);
-  for (int i = 0; i < PARTS && !status; i++) status = put_matrix(r, &p[i], err);
+  if (!status) status = norm_both(r, name, err);
+  if (!status) status = round_feed_forward(r, err);
+  for (int i = 0; i < PARTS && !status; i++) status = put_matrix(r, &r->parts[i], err);
   return status;
 }
 
 static gust_status run_head(run *r, gust_error *err) {
+  calibration_stream *exact = &r->exact, *rounded = &r->rounded;
   if (r->config->tied_head) return GUST_OK;
-  norm_both(r, "model.norm.weight");
-  r->head = find_matrix(r, "lm_head.weight");
-  gust_status status = factor_input(r, r->rounded.normed, r->head.columns, err);
-  if (!status) status = round_matrix(r, &r->head, err);
+  gust_status status = find_tensor(r, "lm_head.weight", &r->head, err);
+  if (!status) status = norm_both(r, "model.norm.weight", err);
+  if (status) return status;
+  calibration_difference(&r->forward, exact->normed, exact->normed, rounded->normed,
+                         r->forward.hidden_stride);
+  status = round_matrices(r, &r->head, 1, rounded->normed, exact->normed, NULL, err);
   return status ? status : put_matrix(r, &r->head, err);
 }
 
-/* --- set up -------------------------------------------------------------------------------------- */
-
-static gust_status tokenize(run *r, gust_error *err) {
-  const gust_header *header = r->job->header;
-  gust_tokenizer *tokenizer;
-  gust_status status = gust_tokenizer_create(&tokenizer, header->tokenizer,
-                                             header->tokenizer_bytes, "tokenizer", err);
-  if (status) return status;
-  int32_t *ids;
-  size_t count;
-  status = gust_tokenizer_text_to_ids(tokenizer, r->job->text, r->job->text_bytes, false, true,
-                                      NULL, 0, &ids, &count, err);
-  gust_tokenizer_destroy(tokenizer);
-  if (status) return status;
-  bool bos = r->config->bos_id >= 0;
-  size_t body = CALIBRATION_SEQUENCE - (bos ? 1 : 0);
-  size_t most = count + count / body + 1;
-  r->ids = malloc(most * sizeof *r->ids);
-  if (!r->ids) {
-    free(ids);
-    return gust_fail_memory(err, "ids", most * sizeof *r->ids);
-  }
-  for (size_t i = 0; i < count; i++) {
-    if (bos && i % body == 0) r->ids[r->tokens++] = r->config->bos_id;
-    r->ids[r->tokens++] = ids[i];
-  }
-  free(ids);
-  return GUST_OK;
-}
+/* --- set up --------------------------------------------------------------------------------------
+ */
 
 static gust_status set_up(run *r, gust_error *err) {
   const calibration *job = r->job;
-  gust_status status = tokenize(r, err);
+  const gust_config *config = r->config;
+  size_t token_bytes = 2 * calibration_token_bytes(config);
+  size_t most = CALIBRATION_ACTIVATION_BYTES / token_bytes;
+  if (most > CALIBRATION_MOST_TOKENS) most = CALIBRATION_MOST_TOKENS;
+  gust_status status = calibration_ids_create(&r->ids, job->header, job->text, job->text_bytes,
+                                              job->text_name, most, err);
   if (!status)
-    status = calibration_forward_create(&r->forward, r->config, r->ids, r->tokens, job->kernels,
+    status = calibration_forward_create(&r->forward, config, r->ids.ids, r->ids.count, job->kernels,
                                         job->pool, err);
   if (!status) status = calibration_stream_create(&r->exact, &r->forward, false, err);
   if (!status) status = calibration_stream_create(&r->rounded, &r->forward, true, err);
   if (status) return status;
-  size_t k = r->forward.hidden_stride;
-  if (r->forward.q_stride > k) k = r->forward.q_stride;
-  if (r->forward.ffn_stride > k) k = r->forward.ffn_stride;
-  status = covariance_create(&r->input, k, job->kernels, job->pool, err);
-  if (status) return status;
-  unsigned threads = gust_pool_threads(job->pool);
-  size_t bytes = ((1 + FEEDBACK_PANELS) * GUST_PANEL_ROWS * k + feedback_scratch_floats(k)) *
-                 sizeof(float);
-  r->scratch = calloc(threads, sizeof *r->scratch);
-  r->norm = calloc(k, sizeof *r->norm);
-  if (!r->scratch || !r->norm) return gust_fail_memory(err, "calibration", bytes);
-  for (unsigned i = 0; i < threads; i++) {
-    r->scratch[i] = malloc(bytes);
-    if (!r->scratch[i]) return gust_fail_memory(err, "calibration", bytes);
-  }
-  return GUST_OK;
+  const calibration_forward *f = &r->forward;
+  size_t widest = f->hidden_stride > f->q_stride ? f->hidden_stride : f->q_stride;
+  if (f->ffn_stride > widest) widest = f->ffn_stride;
+  r->norm = calloc(f->hidden_stride, sizeof *r->norm);
+  if (!r->norm) return gust_fail_memory(err, "norm", f->hidden_stride * sizeof *r->norm);
+  return matrix_rounder_create(&r->rounder, widest, f->tokens, f->hidden_stride, job->kernels,
+                               job->pool, job->progress, job->user, err);
 }
 
 static void tear_down(run *r) {
   for (int i = 0; i < PARTS; i++) layer_matrix_clear(&r->parts[i]);
   layer_matrix_clear(&r->head);
-  if (r->scratch)
-    for (unsigned i = 0; i < gust_pool_threads(r->job->pool); i++) free(r->scratch[i]);
-  free(r->scratch);
-  free(r->norm);
-  covariance_destroy(&r->input);
+  matrix_rounder_destroy(&r->rounder);
   calibration_stream_destroy(&r->exact);
   calibration_stream_destroy(&r->rounded);
   calibration_forward_destroy(&r->forward);
-  free(r->ids);
+  calibration_ids_clear(&r->ids);
+  free(r->norm);
 }
 
-gust_status calibration_run(const calibration *job, gust_error *err) {
+gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err) {
   run r = {.job = job, .config = &job->header->config};
+  layer_matrix embedding;
   gust_status status = set_up(&r, err);
+  if (!status) status = find_tensor(&r, "model.embed_tokens.weight", &embedding, err);
   if (!status) {
-    layer_matrix embedding = find_matrix(&r, "model.embed_tokens.weight");
     calibration_embed(&r.forward, &r.exact, &embedding);
     calibration_embed(&r.forward, &r.rounded, &embedding);
   }
   for (uint32_t i = 0; i < r.config->layers && !status; i++) status = run_layer(&r, i, err);
   if (!status) status = run_head(&r, err);
+  *tokens = r.ids.count;
   tear_down(&r);
   return status;
 }

@@ -1,5 +1,15 @@
 /* Calibration: a text runs through the source model, layer by layer, and every
- * linear layer is rounded so that its outputs on that text change least. */
+ * linear layer is rounded so that what the rounded model computes from the text
+ * stays close to what the source model does.
+ *
+ * Two passes go side by side, one through the source's weights and one through
+ * those already rounded. A layer's weights are first moved so that its outputs
+ * follow the source's in spite of inputs that went astray (output_correction.h),
+ * then rounded with error feedback (error_feedback.h).
+ *
+ * Memory: 4 bytes times the square of the widest layer's inputs, activations of
+ * at most CALIBRATION_ACTIVATION_BYTES, the rounded weights of one layer, and
+ * scratch of some 20 KiB per thread and column. */
 #ifndef GUST_CALIBRATION_H
 #define GUST_CALIBRATION_H
 
@@ -9,11 +19,20 @@
 #include "kernels.h"
 #include "pool.h"
 
+/* Of a longer text the beginning is used. */
+#define CALIBRATION_ACTIVATION_BYTES ((size_t)2 << 30)
+#define CALIBRATION_MOST_TOKENS 65536u
+/* A text of fewer tokens says too little. */
+#define CALIBRATION_LEAST_TOKENS 512u
+
 /* What became of one tensor of the header. */
 typedef struct calibrated_tensor {
   bool done;            /* its bytes are written and its checksum is set */
   double error, energy; /* sum (w - w')^2, sum w^2 */
 } calibrated_tensor;
+
+/* Called with the bytes of source weights that were rounded; true stops. */
+typedef bool calibration_progress_fn(void *user, uint64_t bytes);
 
 typedef struct calibration {
   const checkpoint *source;
@@ -21,16 +40,17 @@ typedef struct calibration {
   const gust_kernels *kernels;
   gust_pool *pool;
   file_writer *writer;
-  const char *text; /* what to calibrate on; parsed with special tokens */
+  const char *text; /* special tokens in it are recognised */
   size_t text_bytes;
-  gust_progress_fn *progress; /* bytes of source weights; may be NULL */
+  const char *text_name; /* begins errors about the text */
+  calibration_progress_fn *progress;
   void *user;
   calibrated_tensor *tensors; /* [header->tensor_count], filled in */
 } calibration;
 
-/* Rounds and writes the matrices of all layers and the head, those of type q4 and
- * q8; other tensors are left to the caller. The bytes depend on checkpoint, types
- * and text alone. */
-gust_status calibration_run(const calibration *job, gust_error *err);
+/* Rounds and writes all matrices of type q4 and q8 but the embedding; what else
+ * there is is left to the caller. The bytes depend on checkpoint, types and text
+ * alone. *tokens: how many of the text were used. */
+gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err);
 
 #endif

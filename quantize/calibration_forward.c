@@ -21,13 +21,26 @@ static size_t largest(size_t a, size_t b) {
 /* A worker unpacks panels, or holds one head's keys and values of a sequence. */
 static size_t scratch_for(const calibration_forward *f) {
   size_t k = largest(largest(f->hidden_stride, f->q_stride), f->ffn_stride);
-  size_t rows = GUST_PANEL_ROWS * k * sizeof(float);
-  size_t panels = rows + GROUP_PANELS * rows + TOKEN_BLOCK * 16 * sizeof(float);
+  size_t panels = (k + GROUP_PANELS * GUST_PANEL_ROWS * k + TOKEN_BLOCK * 16) * sizeof(float);
   size_t dim = f->config->head_dim;
   size_t tiles = CHUNKS * (gust_key_tile_bytes(GUST_KV_TILE_F32, dim) +
                            gust_value_tile_bytes(GUST_KV_TILE_F32, dim));
   size_t states = 2 * GUST_ATTEND_HEADS * gust_attention_state_floats(dim) * sizeof(float);
   return gust_round_up(largest(panels, tiles + states), 64);
+}
+
+static void set_strides(calibration_forward *f) {
+  const gust_config *config = f->config;
+  f->hidden_stride = gust_round_up(config->hidden_size, GUST_TILE_K);
+  f->q_stride = gust_round_up((size_t)config->heads * config->head_dim, GUST_TILE_K);
+  f->kv_stride = gust_round_up((size_t)config->kv_heads * config->head_dim, GUST_TILE_K);
+  f->ffn_stride = gust_round_up(config->intermediate_size, GUST_TILE_K);
+}
+
+size_t calibration_token_bytes(const gust_config *config) {
+  calibration_forward f = {.config = config};
+  set_strides(&f);
+  return sizeof(float) * (2 * f.hidden_stride + f.q_stride + f.ffn_stride + 2 * f.kv_stride);
 }
 
 static gust_status create_tables(calibration_forward *f, gust_error *err) {
@@ -53,10 +66,7 @@ gust_status calibration_forward_create(calibration_forward *f, const gust_config
                                        gust_error *err) {
   *f = (calibration_forward){
       .config = config, .kernels = kernels, .pool = pool, .ids = ids, .tokens = tokens};
-  f->hidden_stride = gust_round_up(config->hidden_size, GUST_TILE_K);
-  f->q_stride = gust_round_up((size_t)config->heads * config->head_dim, GUST_TILE_K);
-  f->kv_stride = gust_round_up((size_t)config->kv_heads * config->head_dim, GUST_TILE_K);
-  f->ffn_stride = gust_round_up(config->intermediate_size, GUST_TILE_K);
+  set_strides(f);
   f->scratch_bytes = scratch_for(f);
   unsigned threads = gust_pool_threads(pool);
   f->scratch = calloc(threads, sizeof *f->scratch);
@@ -85,9 +95,9 @@ gust_status calibration_stream_create(calibration_stream *s, const calibration_f
   const struct {
     float **array;
     size_t stride;
-  } arrays[] = {{&s->x, f->hidden_stride},     {&s->normed, f->hidden_stride},
-                {&s->attended, f->q_stride},   {&s->gated, f->ffn_stride},
-                {&s->k, f->kv_stride},         {&s->v, f->kv_stride}};
+  } arrays[] = {{&s->x, f->hidden_stride},   {&s->normed, f->hidden_stride},
+                {&s->attended, f->q_stride}, {&s->gated, f->ffn_stride},
+                {&s->k, f->kv_stride},       {&s->v, f->kv_stride}};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
     *arrays[i].array = calloc(f->tokens, arrays[i].stride * sizeof(float));
     if (!*arrays[i].array)
@@ -177,16 +187,17 @@ static void multiply_panels(void *arg, size_t begin, size_t end, unsigned worker
   const product_job *job = arg;
   const layer_matrix *m = job->matrix;
   size_t k = m->k_padded, panel_floats = GUST_PANEL_ROWS * k, tokens = job->f->tokens;
-  float *rows = (float *)(void *)job->f->scratch[worker], *floats = rows + panel_floats;
+  float *values = (float *)(void *)job->f->scratch[worker];
+  float *row = values + GROUP_PANELS * panel_floats;
   for (size_t item = begin; item < end; item++) {
     size_t first = item * GROUP_PANELS, left = m->panel_count - first;
     size_t count = left < GROUP_PANELS ? left : GROUP_PANELS;
     for (size_t i = 0; i < count; i++)
-      layer_matrix_load(m, job->rounded, first + i, rows, floats + i * panel_floats);
+      layer_matrix_load(m, job->rounded, first + i, row, values + i * panel_floats);
     for (size_t t = 0; t < tokens; t += TOKEN_BLOCK) {
       size_t n = tokens - t < TOKEN_BLOCK ? tokens - t : TOKEN_BLOCK;
       job->f->kernels->matmul_f32(job->dst + t * job->dst_stride + first * GUST_PANEL_ROWS,
-                                  job->dst_stride, (const uint8_t *)floats, count, job->x + t * k,
+                                  job->dst_stride, (const uint8_t *)values, count, job->x + t * k,
                                   k, n);
     }
   }
@@ -204,11 +215,11 @@ static void gate_panels(void *arg, size_t begin, size_t end, unsigned worker) {
   const product_job *job = arg;
   const gust_kernels *kernels = job->f->kernels;
   size_t k = job->matrix->k_padded, floats = GUST_PANEL_ROWS * k, tokens = job->f->tokens;
-  float *rows = (float *)(void *)job->f->scratch[worker], *gate = rows + floats;
-  float *up = gate + floats, *product = up + floats;
+  float *gate = (float *)(void *)job->f->scratch[worker], *up = gate + floats;
+  float *product = up + floats, *row = product + TOKEN_BLOCK * GUST_PANEL_ROWS;
   for (size_t p = begin; p < end; p++) {
-    layer_matrix_load(job->matrix, job->rounded, p, rows, gate);
-    layer_matrix_load(job->up, job->rounded, p, rows, up);
+    layer_matrix_load(job->matrix, job->rounded, p, row, gate);
+    layer_matrix_load(job->up, job->rounded, p, row, up);
     for (size_t t = 0; t < tokens; t += TOKEN_BLOCK) {
       size_t n = tokens - t < TOKEN_BLOCK ? tokens - t : TOKEN_BLOCK;
       float *dst = job->dst + t * job->dst_stride + p * GUST_PANEL_ROWS;
@@ -241,6 +252,27 @@ void calibration_project(const calibration_forward *f, calibration_stream *s,
   gust_pool_run(f->pool, add_tokens, &job, f->tokens, 16);
 }
 
+/* --- differences ---------------------------------------------------------------------- */
+
+typedef struct difference_job {
+  float *dst;
+  const float *a, *b;
+  size_t stride;
+} difference_job;
+
+static void subtract_tokens(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  const difference_job *job = arg;
+  for (size_t i = begin * job->stride; i < end * job->stride; i++)
+    job->dst[i] = job->a[i] - job->b[i];
+}
+
+void calibration_difference(const calibration_forward *f, float *dst, const float *a,
+                            const float *b, size_t stride) {
+  difference_job job = {dst, a, b, stride};
+  gust_pool_run(f->pool, subtract_tokens, &job, f->tokens, 16);
+}
+
 /* --- attention ---------------------------------------------------------------------------- */
 
 typedef struct attention_job {
@@ -269,10 +301,9 @@ static void attend_token(const attention_job *job, const head_tiles *tiles, floa
     size_t base = chunk * GUST_CHUNK, from = first > base ? first - base : 0;
     size_t to = position + 1 - base < GUST_CHUNK ? position + 1 - base : GUST_CHUNK;
     bool merge = chunk > first / GUST_CHUNK;
-    kernels->attend[GUST_KV_TILE_F32](merge ? next : states, row, count,
-                                      tiles->keys + chunk * tiles->key_bytes,
-                                      tiles->values + chunk * tiles->value_bytes, from, to, dim,
-                                      job->scale);
+    kernels->attend[GUST_KV_TILE_F32](
+        merge ? next : states, row, count, tiles->keys + chunk * tiles->key_bytes,
+        tiles->values + chunk * tiles->value_bytes, from, to, dim, job->scale);
     for (size_t h = 0; merge && h < count; h++)
       kernels->attend_merge(states + h * floats, next + h * floats, dim);
   }

@@ -38,6 +38,9 @@ typedef struct calibration_stream {
   float *k, *v;    /* [tokens][kv_stride] */
 } calibration_stream;
 
+/* Bytes that one token takes in one stream. */
+size_t calibration_token_bytes(const gust_config *config);
+
 /* The pool, kernels, config and ids must outlive *f, which is to be destroyed in
  * every case. */
 gust_status calibration_forward_create(calibration_forward *f, const gust_config *config,
@@ -63,5 +66,8 @@ void calibration_gate(const calibration_forward *f, calibration_stream *s, const
 /* x += matrix input; overwrites normed. */
 void calibration_project(const calibration_forward *f, calibration_stream *s,
                          const layer_matrix *matrix, const float *input);
+/* dst = a - b, [tokens][stride]; dst may be either. */
+void calibration_difference(const calibration_forward *f, float *dst, const float *a,
+                            const float *b, size_t stride);
 
 #endif

@@ -15,7 +15,7 @@
 #include "kernels/os.h"
 
 typedef struct convert_values {
-  option_value output, type, calibrate, cpu, threads, json, quiet;
+  option_value output, type, calibrate, threads, cpu, json, quiet;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -33,13 +33,10 @@ static const cli_option own_options[] = {
     {.name = "calibrate",
      .kind = OPTION_TEXT,
      .argument = "TEXT",
-     .help = "round so that outputs on this text change least",
+     .help = "round so that what the model computes from this text changes least, for q4 and q8; "
+             "a file of at least a few thousand words as the model will see them, or \"default\": "
+             "a built-in text",
      .place = offsetof(convert_values, calibrate)},
-    {.name = "cpu",
-     .kind = OPTION_TEXT,
-     .argument = "LEVEL",
-     .help = "fastest instruction set to use",
-     .place = offsetof(convert_values, cpu)},
     {.name = "threads",
      .kind = OPTION_COUNT,
      .argument = "N",
@@ -47,6 +44,11 @@ static const cli_option own_options[] = {
      .least = 1,
      .most = 1024,
      .place = offsetof(convert_values, threads)},
+    {.name = "cpu",
+     .kind = OPTION_CHOICE,
+     .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
+     .help = "fastest instruction-set level to use; the file is the same with any",
+     .place = offsetof(convert_values, cpu)},
     {.name = "json",
      .kind = OPTION_FLAG,
      .help = "print the result as JSON",
@@ -145,7 +147,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
-      .cpu = values->cpu.text,
+      .cpu = values->cpu.given ? values->cpu.text : NULL,
       .progress = progress_update,
       .user = &progress};
   os_map text_map = {0};
@@ -153,6 +155,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
     if (!os_map_file(&text_map, values->calibrate.text)) return GUST_E_IO;
     options.calibration = (const char *)text_map.data;
     options.calibration_bytes = text_map.bytes;
+    options.calibration_name = values->calibrate.text;
   }
   gust_convert_report report;
   progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);

@@ -13,6 +13,7 @@
 #include "pool.h"
 #include "tensor_map.h"
 #include "tensor_packer.h"
+#include "tensor_types.h"
 #include "tokenizer_import.h"
 
 #define MAX_THREADS 1024u
@@ -28,6 +29,7 @@ typedef struct conversion {
   file_writer writer;
   tensor_packer packer;
   uint64_t done, total; /* source bytes */
+  size_t calibration_tokens;
   calibrated_tensor *calibrated; /* per tensor of the header; NULL without calibration */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
 } conversion;
@@ -143,11 +145,11 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
     bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index].done;
     if (index == TENSOR_MAP_NONE || done) {
       gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
-      c->done += source->bytes;
+      if (!done) c->done += source->bytes;
     } else {
       gust_tensor *target = &c->header.tensors[index];
-      status = tensor_packer_run(&c->packer, file, source, target, &hash, &c->error[target->type],
-                                 &c->energy[target->type], err);
+      status = tensor_packer_run(&c->packer, file, source, NULL, target, &hash,
+                                 &c->error[target->type], &c->energy[target->type], err);
     }
     if (status) return status;
   }
@@ -164,26 +166,33 @@ static gust_status start_workers(conversion *c, gust_error *err) {
   if (!c->pool)
     return gust_fail(err, GUST_E_MEMORY, "expected to start %u threads, found no room; use fewer",
                      threads);
-  return tensor_packer_create(&c->packer, c->pool, &c->writer, advance, c, err);
+  gust_kernels kernels;
+  if (!gust_kernels_select(&kernels, c->options.cpu))
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "unknown CPU level \"%.40s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
+                     "dotprod or i8mm",
+                     c->options.cpu);
+  return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, advance, c, err);
 }
 
+/* Before the rest, which goes shard by shard: calibration goes layer by layer. */
 static gust_status calibrate(conversion *c, gust_error *err) {
-  gust_kernels kernels;
   if (!c->options.calibration) return GUST_OK;
-  if (!gust_kernels_select(&kernels, c->options.cpu))
-    return gust_fail(err, GUST_E_ARGUMENT, "unknown CPU level \"%s\"", c->options.cpu);
-  c->calibrated = calloc(c->header.tensor_count, sizeof *c->calibrated);
-  if (!c->calibrated) return gust_fail_memory(err, "calibration", c->header.tensor_count);
+  size_t bytes = c->header.tensor_count * sizeof *c->calibrated;
+  c->calibrated = calloc(1, bytes);
+  if (!c->calibrated) return gust_fail_memory(err, "calibration", bytes);
   calibration job = {.source = &c->source,
                      .header = &c->header,
-                     .kernels = &kernels,
+                     .kernels = &c->packer.kernels,
                      .pool = c->pool,
                      .writer = &c->writer,
                      .text = c->options.calibration,
                      .text_bytes = c->options.calibration_bytes,
-                     .progress = NULL,
+                     .text_name = c->options.calibration_name,
+                     .progress = advance,
+                     .user = c,
                      .tensors = c->calibrated};
-  gust_status status = calibration_run(&job, err);
+  gust_status status = calibration_run(&job, &c->calibration_tokens, err);
   for (size_t i = 0; i < c->header.tensor_count && !status; i++) {
     c->error[c->header.tensors[i].type] += c->calibrated[i].error;
     c->energy[c->header.tensors[i].type] += c->calibrated[i].energy;
@@ -197,7 +206,8 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
       hf_config_read(folder, &header->config, &header->generation, &header->chat_template, err);
   if (!status) status = checkpoint_open(&c->source, folder, err);
   if (!status) status = check_target(c, folder, err);
-  if (!status) status = tensor_map_build(&c->map, header, &c->source, c->options.type, err);
+  if (!status) status = tensor_map_build(&c->map, header, &c->source, err);
+  if (!status) tensor_types_assign(header, c->options.type);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
   if (!status) status = place_tensors(c, err);
@@ -228,6 +238,7 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
     report->tensors += part->tensors;
     report->parameters += part->parameters;
   }
+  report->calibration_tokens = c->calibration_tokens;
   report->source_bytes = c->total;
   report->file_bytes = c->header.file_bytes;
   report->bits_per_weight = 8.0 * (double)report->file_bytes / (double)report->parameters;

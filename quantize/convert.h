@@ -5,12 +5,13 @@
 #include "format.h"
 
 typedef struct gust_convert_options {
-  gust_type type;             /* of the matrices; vectors (norms) are always f32 */
-  unsigned threads;           /* 0: gust_default_threads() */
-  const char *cpu;            /* fastest level to use, or NULL for the best there is */
-  const char *calibration;    /* text to calibrate on, or NULL */
+  gust_type type;          /* of the matrices; vectors (norms) are always f32 */
+  unsigned threads;        /* 0: gust_default_threads() */
+  const char *cpu;         /* fastest CPU level to use; NULL: none. Changes no byte */
+  const char *calibration; /* text to calibrate on (calibration.h); NULL: none */
   size_t calibration_bytes;
-  gust_progress_fn *progress; /* bytes of source weights; may be NULL */
+  const char *calibration_name; /* what errors call it */
+  gust_progress_fn *progress;   /* bytes of source weights; may be NULL */
   void *user;
 } gust_convert_options;
 
@@ -26,7 +27,8 @@ typedef struct gust_convert_part {
 typedef struct gust_convert_report {
   gust_convert_part parts[GUST_TYPE_COUNT]; /* indexed by gust_type */
   uint64_t tensors, parameters, source_bytes, file_bytes;
-  double bits_per_weight; /* 8 file_bytes / parameters */
+  uint64_t calibration_tokens; /* of the text, as far as it was used */
+  double bits_per_weight;      /* 8 file_bytes / parameters */
   double seconds;
 } gust_convert_report;
 

@@ -1,5 +1,6 @@
 #include "covariance.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,44 +44,44 @@ void covariance_destroy(covariance *c) {
 
 /* --- order --------------------------------------------------------------------------- */
 
-typedef struct place {
+typedef struct ranked {
   double moment;
-  uint32_t column;
-} place;
+  uint32_t index;
+} ranked;
 
 static int by_moment(const void *a, const void *b) {
-  const place *x = a, *y = b;
+  const ranked *x = a, *y = b;
   if (x->moment != y->moment) return x->moment < y->moment ? -1 : 1;
-  return x->column < y->column ? -1 : 1;
+  return x->index < y->index ? -1 : x->index > y->index;
 }
 
-void covariance_begin(covariance *c, size_t columns, const double *moments) {
+static double block_moment(const double *moments, size_t block) {
+  double sum = 0;
+  for (size_t i = 0; i < GUST_BLOCK_K; i++) sum += moments[block * GUST_BLOCK_K + i];
+  return sum;
+}
+
+gust_status covariance_begin(covariance *c, size_t columns, const double *moments,
+                             gust_error *err) {
   c->columns = columns;
   c->k = gust_round_up(columns, GUST_TILE_K);
   c->rows = 0;
-  for (size_t i = 0; i < c->k; i++) {
-    uint32_t best = (uint32_t)i;
-    c->order[i] = best;
-  }
-  int mode = getenv("ORD") ? atoi(getenv("ORD")) : 3;
   size_t blocks = c->k / GUST_BLOCK_K;
-  place *list = malloc(blocks * sizeof *list);
+  ranked *list = malloc(blocks * sizeof *list), in_block[GUST_BLOCK_K];
+  if (!list) return gust_fail_memory(err, "order of columns", blocks * sizeof *list);
+  for (size_t b = 0; b < blocks; b++) list[b] = (ranked){block_moment(moments, b), (uint32_t)b};
+  qsort(list, blocks, sizeof *list, by_moment);
   for (size_t b = 0; b < blocks; b++) {
-    list[b] = (place){0, (uint32_t)b};
-    for (size_t i = 0; i < GUST_BLOCK_K; i++) list[b].moment += moments[b * GUST_BLOCK_K + i];
-  }
-  if (mode & 1) qsort(list, blocks, sizeof *list, by_moment);
-  for (size_t b = 0; b < blocks; b++) {
-    place in[GUST_BLOCK_K];
     for (uint32_t i = 0; i < GUST_BLOCK_K; i++) {
-      uint32_t column = list[b].column * GUST_BLOCK_K + i;
-      in[i] = (place){moments[column], column};
+      uint32_t column = list[b].index * GUST_BLOCK_K + i;
+      in_block[i] = (ranked){moments[column], column};
     }
-    if (mode & 2) qsort(in, GUST_BLOCK_K, sizeof *in, by_moment);
-    for (size_t i = 0; i < GUST_BLOCK_K; i++) c->order[b * GUST_BLOCK_K + i] = in[i].column;
+    qsort(in_block, GUST_BLOCK_K, sizeof *in_block, by_moment);
+    for (size_t i = 0; i < GUST_BLOCK_K; i++) c->order[b * GUST_BLOCK_K + i] = in_block[i].index;
   }
   free(list);
-  for (size_t i = 0; i < c->k; i++) memset(c->matrix + i * c->k, 0, c->k * sizeof(float));
+  memset(c->matrix, 0, c->k * c->k * sizeof(float));
+  return GUST_OK;
 }
 
 /* --- sums ----------------------------------------------------------------------------- */
@@ -121,10 +122,9 @@ static void add_groups(void *arg, size_t begin, size_t end, unsigned worker) {
       for (size_t column = first; column < last; column += 16) {
         if (column + 16 <= i) continue;
         size_t rows = column + 16 - i < ROW_BLOCK ? column + 16 - i : ROW_BLOCK;
-        c->kernels->panel_add(c->matrix + i * c->k + column, c->k,
-                              c->panels + column * COVARIANCE_ROWS,
-                              c->transposed + i * TRANSPOSED_STRIDE, TRANSPOSED_STRIDE, a->rows,
-                              rows);
+        c->kernels->panel_add(
+            c->matrix + i * c->k + column, c->k, c->panels + column * COVARIANCE_ROWS,
+            c->transposed + i * TRANSPOSED_STRIDE, TRANSPOSED_STRIDE, a->rows, rows);
       }
     }
   }
@@ -140,11 +140,26 @@ void covariance_add(covariance *c, const float *x, size_t stride, size_t rows) {
 
 /* --- factor ----------------------------------------------------------------------------- */
 
+/* Items: blocks of rows. What stands above the diagonal goes below it as well. */
+static void mirror_rows(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  covariance *c = arg;
+  for (size_t block = begin; block < end; block++) {
+    size_t first = block * GUST_BLOCK_K, last = first + GUST_BLOCK_K;
+    for (size_t j = 0; j < last; j++) /* row j is read along, column j written down */
+      for (size_t i = j < first ? first : j + 1; i < last; i++)
+        c->matrix[i * c->k + j] = c->matrix[j * c->k + i];
+  }
+}
+
 gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
   size_t k = c->k;
   float scale = 1.0f / (float)(c->rows ? c->rows : 1);
   double trace = 0;
   for (size_t i = 0; i < k; i++) trace += (double)(c->matrix[i * k + i] * scale);
+  if (!isfinite(trace))
+    return gust_fail(err, GUST_E_FORMAT,
+                     "expected activations that float32 can hold, found NaN or infinity");
   float lift = (float)(trace / (double)c->columns) * damping;
   if (!(lift > 0x1p-100f)) lift = 0x1p-100f;
   for (size_t i = 0; i < k; i++) {
@@ -158,5 +173,6 @@ gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
     c->costs[i] = c->order[i] < c->columns ? row[i] * row[i] : 0.0f;
     for (size_t j = i + 1; j < k; j++) row[j] *= inverse;
   }
+  gust_pool_run(c->pool, mirror_rows, c, k / GUST_BLOCK_K, 1);
   return GUST_OK;
 }

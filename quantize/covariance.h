@@ -19,7 +19,7 @@ typedef struct covariance {
   size_t columns, k; /* the true number and the one padded to 128 */
   size_t rows;       /* inputs added */
   uint32_t *order;   /* [k]: the column at each place of the matrix */
-  float *matrix;     /* [k][k], upper triangle */
+  float *matrix;     /* [k][k]; the upper triangle, both once factored */
   size_t matrix_bytes;
   float *costs; /* [k], after factoring */
   float *panels, *transposed;
@@ -34,15 +34,16 @@ void covariance_destroy(covariance *c);
 /* Starts anew for inputs of `columns` columns. `moments`, k of them, decide the
  * order: in blocks of 32 columns and within them by ascending moment, so that
  * what is rounded first, from the end, is what weighs most. */
-void covariance_begin(covariance *c, size_t columns, const double *moments);
+gust_status covariance_begin(covariance *c, size_t columns, const double *moments, gust_error *err);
 
 /* Adds `rows`, at most COVARIANCE_ROWS, rows of inputs, `stride` apart. */
 void covariance_add(covariance *c, const float *x, size_t stride, size_t rows);
 
 /* Divides by the rows added, adds `damping` times the mean of the diagonal to it
- * and factors: matrix[i][j] becomes, for j > i, what share of the error of column
- * j column i takes over, and costs[i] what a squared error of column i costs once
- * it has (places, not columns; padding costs nothing). */
+ * and factors: H = U^T U, costs[i] = U[i][i]^2, and matrix[i][j] = matrix[j][i] =
+ * U[i][j] / U[i][i] for j > i; indices are places, not columns. So costs[i] is what
+ * a squared error of column i costs once it has taken over its share, matrix[i][j],
+ * of the errors of columns j > i. Padding costs 0. */
 gust_status covariance_factor(covariance *c, float damping, gust_error *err);
 
 #endif

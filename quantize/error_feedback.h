@@ -2,14 +2,14 @@
  * and each column still to come is moved so that it makes up for what the inputs
  * it is correlated with have lost.
  *
- * The method is GPTQ's (Frantar et al. 2022) in the form of LDLQ (Chee et al.
- * 2023), which needs no inverse: with H = U^T U (covariance.h), u[i][j] =
- * U[i][j] / U[i][i] and columns rounded from the last to the first, column i
- * aims at
- *   w[i] + sum over j > i of (w[j] - w'[j]) u[i][j]
- * and the output error is the sum of U[i][i]^2 (aim - w'[i])^2: that sum is what
- * the block scales are chosen by, rounding the whole block with every candidate.
- */
+ * This is GPTQ (Frantar et al. 2022) in the form of LDLQ (Chee et al. 2023),
+ * which needs no inverse. With H = U^T U (covariance.h) and columns rounded from
+ * the last place to the first, the column at place i aims at
+ *
+ *   aim[i] = w[i] + sum over j > i of (w[j] - w'[j]) U[i][j] / U[i][i]
+ *
+ * and the error of the outputs is the sum of U[i][i]^2 (aim[i] - w'[i])^2. By just
+ * that sum a block's scale is chosen: the block is rounded with every candidate. */
 #ifndef GUST_ERROR_FEEDBACK_H
 #define GUST_ERROR_FEEDBACK_H
 
@@ -19,20 +19,16 @@
 /* Panels rounded together, so that the factor is read once for all. */
 #define FEEDBACK_PANELS 4u
 
-/* Floats of scratch memory one call needs. */
+/* Floats of scratch memory that rounding panels of k_padded columns needs. */
 static inline size_t feedback_scratch_floats(size_t k_padded) {
-  return FEEDBACK_PANELS * 16 * (2 * k_padded + 2 * GUST_BLOCK_K);
+  return FEEDBACK_PANELS * GUST_PANEL_ROWS * (2 * k_padded + GUST_BLOCK_K);
 }
 
-typedef struct feedback_result {
-  double cost, energy; /* tr(dW H dW^T), tr(W H W^T) of the panels */
-} feedback_result;
-
-/* Rounds `count` panels, at most FEEDBACK_PANELS, to `type`, q4 or q8.
- * weights: [count][k_padded][16], columns in their own order; overwritten with the
- * rounded weights. `panels` and `row_codes` as in quantizers.h. `factor` has been
- * factored. The bytes depend on the weights and the factor alone. */
-feedback_result feedback_round(gust_type type, const covariance *factor, float *weights,
-                               size_t count, float *scratch, uint8_t *panels, uint8_t *row_codes);
+/* Rounds `count` panels, at most FEEDBACK_PANELS, to `type`, q4 or q8, and returns
+ * tr((W - W') H (W - W')^T), damping included. values: [count][k_padded][16] as in
+ * quantizers.h, overwritten with the rounded weights. `panels` and `row_codes` get
+ * the panels' bytes. `input` has been factored. */
+double feedback_round(gust_type type, const covariance *input, float *values, size_t count,
+                      float *scratch, uint8_t *panels, uint8_t *row_codes);
 
 #endif

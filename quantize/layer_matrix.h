@@ -5,6 +5,7 @@
 
 #include "format.h"
 #include "panel.h"
+#include "pool.h"
 #include "safetensors.h"
 
 typedef struct layer_matrix {
@@ -18,6 +19,8 @@ typedef struct layer_matrix {
 
 layer_matrix layer_matrix_of(const safetensors_file *file, const safetensors_tensor *source,
                              gust_tensor *target);
+/* Refuses a NaN or infinity in the source by its place. */
+gust_status layer_matrix_check(const layer_matrix *m, gust_pool *pool, gust_error *err);
 /* Frees what was rounded. */
 void layer_matrix_clear(layer_matrix *m);
 
@@ -26,8 +29,8 @@ static inline uint8_t *layer_matrix_row_codes(const layer_matrix *m) {
 }
 
 /* Panel `panel` as floats [k_padded][16], zeros where the matrix is padded, of the
- * source or of what it was rounded to. rows: scratch of [16][k_padded] floats. */
-void layer_matrix_load(const layer_matrix *m, bool rounded, size_t panel, float *rows,
-                       float *floats);
+ * source or of what it was rounded to. `row`: scratch of k_padded floats. */
+void layer_matrix_load(const layer_matrix *m, bool rounded, size_t panel, float *row,
+                       float *values);
 
 #endif

@@ -1,39 +1,42 @@
 /* Panel quantizers: 16 rows of floats become one panel (kernels/panel.h), and
- * back. They are plain C with a written order of operations, so the bytes are
- * the same on every machine and compiler; they never fail and never allocate.
+ * back. What the work consists of are the kernels of weight_quantizer.h: choose
+ * a panel's row codes, then for each block of 32 columns its scales, then round.
+ * gust_panel_pack does just that; who wants to change values between the steps
+ * (error feedback) calls the kernels and puts the codes in place here. The
+ * bytes are the same on every CPU level and compiler. Nothing here fails or
+ * allocates.
  *
- * `rows` is [16][k_padded] floats, row-major, finite, with zeros where the
- * matrix is padded; k_padded is a multiple of 128. A panel holds
+ * `values` are [k_padded][16] floats, value (r, k) at 16 k + r, finite, with
+ * zeros where the matrix is padded; k_padded is a multiple of 128. A panel holds
  * gust_type_panel_bytes(type, k_padded) bytes (src/format.h); `row_codes` are
- * its 16 row codes, written and read by the quantized types alone.
- */
+ * its 16 row codes, written and read by the quantized types alone. */
 #ifndef GUST_QUANTIZERS_H
 #define GUST_QUANTIZERS_H
 
 #include "format.h"
-#include "panel.h"
+#include "kernels.h"
 
-/* Packs one panel of `type` and returns sum (w - w')^2 over it. */
-double gust_panel_pack(gust_type type, const float *rows, size_t k_padded, uint8_t *panel,
+/* Packs one panel of `type` and returns sum (w - w')^2 over it, every weight
+ * counting alike. The quantized types look for the least sum of importance[k]
+ * (w - w')^2; importance: k_padded numbers as weight_quantizer.h wants them, or
+ * NULL: all one. */
+double gust_panel_pack(const gust_kernels *kernels, gust_type type, const float *values,
+                       const float *importance, size_t k_padded, uint8_t *panel,
                        uint8_t *row_codes);
 
 /* The weights w' a panel stands for. */
 void gust_panel_unpack(gust_type type, const uint8_t *panel, const uint8_t *row_codes,
-                       size_t k_padded, float *rows);
+                       size_t k_padded, float *values);
 
-/* The least row code whose scale is at least `scale`; `scale` is finite and not
- * negative. 0 for 0 and for what is next to it. */
-uint8_t gust_row_code_for(float scale);
+/* --- the steps of the quantized types ------------------------------------------ */
 
-/* The single types, as gust_panel_pack and _unpack call them. */
-double gust_q4_pack(const float *rows, size_t k_padded, uint8_t *panel, uint8_t *row_codes);
-double gust_q8_pack(const float *rows, size_t k_padded, uint8_t *panel, uint8_t *row_codes);
-double gust_bf16_pack(const float *rows, size_t k_padded, uint8_t *panel);
-double gust_f32_pack(const float *rows, size_t k_padded, uint8_t *panel);
-void gust_q4_unpack(const uint8_t *panel, const uint8_t *row_codes, size_t k_padded, float *rows);
-void gust_q8_unpack(const uint8_t *panel, const uint8_t *row_codes, size_t k_padded, float *rows);
-void gust_bf16_unpack(const uint8_t *panel, size_t k_padded, float *rows);
-void gust_f32_unpack(const uint8_t *panel, size_t k_padded, float *rows);
+/* The kernels of `type`, which is q4 or q8. */
+const gust_weight_quantizer *gust_weight_quantizer_of(const gust_kernels *kernels, gust_type type);
+
+/* Puts the block of columns k .. k + 31, k a multiple of 32, into the panel:
+ * 16 scale bytes and codes[16 i + r], i < 32, as the kernels give them. */
+void gust_panel_store_block(gust_type type, uint8_t *panel, size_t k, const uint8_t *scales,
+                            const uint8_t *codes);
 
 /* Nearest bfloat16 of a finite float, ties to even. What lies past the largest
  * bfloat16 becomes that one, not infinity. */

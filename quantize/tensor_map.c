@@ -8,22 +8,10 @@
 #define EMBEDDING_NAME "model.embed_tokens.weight"
 #define HEAD_NAME "lm_head.weight"
 
-/* What a tensor does decides its type in a q4 file. */
-typedef enum tensor_role { ROLE_NORM, ROLE_MATRIX, ROLE_PRECISE_MATRIX } tensor_role;
-
-/* The embedding and the head touch every token, and errors of v go into the
- * residual stream unmixed: in a q4 file these matrices are q8. */
-static gust_type type_for(tensor_role role, gust_type matrix_type) {
-  if (role == ROLE_NORM) return GUST_TYPE_F32;
-  if (role == ROLE_PRECISE_MATRIX && matrix_type == GUST_TYPE_Q4) return GUST_TYPE_Q8;
-  return matrix_type;
-}
-
 typedef struct map_builder {
   tensor_map *map;
   gust_header *header;
   const checkpoint *source;
-  gust_type matrix_type;
   gust_error *err;
 } map_builder;
 
@@ -44,14 +32,12 @@ static gust_status check_shape(map_builder *b, const gust_tensor *t, const check
 }
 
 /* columns 0: a vector. */
-static gust_status add_tensor(map_builder *b, const char *name, tensor_role role, uint64_t rows,
-                              uint64_t columns) {
+static gust_status add_tensor(map_builder *b, const char *name, uint64_t rows, uint64_t columns) {
   gust_tensor *t = &b->header->tensors[b->header->tensor_count];
   size_t bytes = strlen(name) + 1;
   *t = (gust_tensor){.name = malloc(bytes)};
   if (!t->name) return gust_fail_memory(b->err, "tensor name", bytes);
   memcpy(t->name, name, bytes);
-  t->type = type_for(role, b->matrix_type);
   t->rank = columns ? 2 : 1;
   t->shape[0] = rows;
   t->shape[1] = columns ? columns : 1;
@@ -71,23 +57,18 @@ static gust_status add_layer(map_builder *b, uint32_t layer) {
   uint64_t q = (uint64_t)c->heads * c->head_dim, kv = (uint64_t)c->kv_heads * c->head_dim;
   const struct part {
     const char *name;
-    tensor_role role;
     uint64_t rows, columns;
   } parts[] = {
-      {"input_layernorm", ROLE_NORM, hidden, 0},
-      {"self_attn.q_proj", ROLE_MATRIX, q, hidden},
-      {"self_attn.k_proj", ROLE_MATRIX, kv, hidden},
-      {"self_attn.v_proj", ROLE_PRECISE_MATRIX, kv, hidden},
-      {"self_attn.o_proj", ROLE_MATRIX, hidden, q},
-      {"post_attention_layernorm", ROLE_NORM, hidden, 0},
-      {"mlp.gate_proj", ROLE_MATRIX, ffn, hidden},
-      {"mlp.up_proj", ROLE_MATRIX, ffn, hidden},
-      {"mlp.down_proj", ROLE_MATRIX, hidden, ffn},
+      {"input_layernorm", hidden, 0},   {"self_attn.q_proj", q, hidden},
+      {"self_attn.k_proj", kv, hidden}, {"self_attn.v_proj", kv, hidden},
+      {"self_attn.o_proj", hidden, q},  {"post_attention_layernorm", hidden, 0},
+      {"mlp.gate_proj", ffn, hidden},   {"mlp.up_proj", ffn, hidden},
+      {"mlp.down_proj", hidden, ffn},
   };
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, parts[i].name);
-    gust_status status = add_tensor(b, name, parts[i].role, parts[i].rows, parts[i].columns);
+    gust_status status = add_tensor(b, name, parts[i].rows, parts[i].columns);
     if (status) return status;
   }
   return GUST_OK;
@@ -124,13 +105,12 @@ static gust_status add_all(map_builder *b) {
   b->header->tensors = calloc(most, sizeof *b->header->tensors);
   if (!b->header->tensors)
     return gust_fail_memory(b->err, "tensor list", most * sizeof *b->header->tensors);
-  gust_status status =
-      add_tensor(b, EMBEDDING_NAME, ROLE_PRECISE_MATRIX, c->vocab_size, c->hidden_size);
+  gust_status status = add_tensor(b, EMBEDDING_NAME, c->vocab_size, c->hidden_size);
   for (uint32_t i = 0; i < c->layers && !status; i++) status = add_layer(b, i);
-  if (!status) status = add_tensor(b, "model.norm.weight", ROLE_NORM, c->hidden_size, 0);
+  if (!status) status = add_tensor(b, "model.norm.weight", c->hidden_size, 0);
   if (status) return status;
   if (c->tied_head) return check_tied_head(b);
-  return add_tensor(b, HEAD_NAME, ROLE_PRECISE_MATRIX, c->vocab_size, c->hidden_size);
+  return add_tensor(b, HEAD_NAME, c->vocab_size, c->hidden_size);
 }
 
 /* --- surplus tensors --------------------------------------------------------------- */
@@ -180,9 +160,9 @@ static gust_status start_targets(map_builder *b) {
 }
 
 gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpoint *source,
-                             gust_type matrix_type, gust_error *err) {
+                             gust_error *err) {
   memset(map, 0, sizeof *map);
-  map_builder b = {map, header, source, matrix_type, err};
+  map_builder b = {map, header, source, err};
   gust_status status = start_targets(&b);
   if (!status) status = add_all(&b);
   return status ? status : check_surplus(&b);

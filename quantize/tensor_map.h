@@ -17,14 +17,14 @@ typedef struct tensor_map {
   size_t shard_count;
 } tensor_map;
 
-/* Fills header->tensors (name, type, rank, shape) from header->config and
- * checks that the checkpoint has just these, in these shapes: one that is
+/* Fills header->tensors (name, rank, shape; tensor_types.h chooses the types)
+ * from header->config and checks that the checkpoint has just these, in these shapes: one that is
  * missing, surplus or of another shape is refused by name. With a tied head there
  * is no lm_head.weight in the file; one in the checkpoint is left out when it is
  * the embedding byte for byte, and refused otherwise. *map is to be cleared in
  * every case. */
 gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpoint *source,
-                             gust_type matrix_type, gust_error *err);
+                             gust_error *err);
 void tensor_map_clear(tensor_map *map);
 
 #endif

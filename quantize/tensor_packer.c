@@ -11,9 +11,11 @@
 
 /* --- memory ------------------------------------------------------------------------ */
 
-gust_status tensor_packer_create(tensor_packer *packer, gust_pool *pool, file_writer *writer,
-                                 packer_progress_fn *progress, void *user, gust_error *err) {
-  *packer = (tensor_packer){.pool = pool, .writer = writer, .progress = progress, .user = user};
+gust_status tensor_packer_create(tensor_packer *packer, const gust_kernels *kernels,
+                                 gust_pool *pool, file_writer *writer, packer_progress_fn *progress,
+                                 void *user, gust_error *err) {
+  *packer = (tensor_packer){
+      .kernels = *kernels, .pool = pool, .writer = writer, .progress = progress, .user = user};
   size_t bytes = gust_pool_threads(pool) * sizeof *packer->scratch;
   packer->scratch = calloc(1, bytes);
   return packer->scratch ? GUST_OK : gust_fail_memory(err, "converter", bytes);
@@ -40,7 +42,7 @@ static bool grow(void **memory, size_t *have, size_t need) {
 /* Room for a group of `panels` panels, and the row codes of all of them. */
 static gust_status reserve(tensor_packer *packer, size_t k_padded, size_t panels,
                            size_t panel_bytes, size_t code_bytes, gust_error *err) {
-  size_t rows_bytes = GUST_PANEL_ROWS * k_padded * sizeof(float);
+  size_t rows_bytes = (GUST_PANEL_ROWS + 1) * k_padded * sizeof(float);
   if (packer->scratch_bytes < rows_bytes) {
     packer->scratch_bytes = 0;
     for (unsigned i = 0; i < gust_pool_threads(packer->pool); i++) {
@@ -63,6 +65,8 @@ static gust_status reserve(tensor_packer *packer, size_t k_padded, size_t panels
 typedef struct group_job {
   tensor_packer *packer;
   const safetensors_tensor *source;
+  const tensor_recipe *recipe;
+  size_t first_panel;  /* the group's, in the tensor */
   const uint8_t *data; /* the group's first row */
   size_t data_bytes;
   size_t rows, columns, k_padded; /* rows: true ones of the group */
@@ -72,37 +76,41 @@ typedef struct group_job {
   gust_sha256 *hash;
 } group_job;
 
-/* Rows past the last and columns past the width are zeros. */
-static void load_rows(const group_job *job, size_t panel, float *rows, panel_result *result) {
+/* Rows past the last and columns past the width are zeros. `row` is room for
+ * one. */
+static void load_values(const group_job *job, size_t panel, float *row, float *values,
+                        panel_result *result) {
   size_t first = panel * GUST_PANEL_ROWS, columns = job->columns;
   size_t element_bytes = safetensors_element_bytes(job->source->dtype);
-  for (size_t r = 0; r < GUST_PANEL_ROWS; r++) {
-    float *row = rows + r * job->k_padded;
-    size_t loaded = 0;
-    if (first + r < job->rows) {
-      const uint8_t *data = job->data + (first + r) * columns * element_bytes;
-      size_t finite = safetensors_to_floats(job->source->dtype, data, columns, row);
-      if (finite < columns && !result->bad) {
-        result->bad = true;
-        result->bad_row = first + r;
-        result->bad_column = finite;
-      }
-      loaded = columns;
+  memset(values, 0, GUST_PANEL_ROWS * job->k_padded * sizeof *values);
+  for (size_t r = 0; r < GUST_PANEL_ROWS && first + r < job->rows; r++) {
+    const uint8_t *data = job->data + (first + r) * columns * element_bytes;
+    size_t finite = safetensors_to_floats(job->source->dtype, data, columns, row);
+    if (finite < columns) {
+      *result = (panel_result){.bad = true, .bad_row = first + r, .bad_column = finite};
+      return;
     }
-    memset(row + loaded, 0, (job->k_padded - loaded) * sizeof *row);
+    for (size_t k = 0; k < columns; k++) values[GUST_PANEL_ROWS * k + r] = row[k];
   }
 }
 
-static void pack_panel(const group_job *job, size_t panel, float *rows) {
-  panel_result *result = &job->packer->results[panel];
+static void pack_panel(const group_job *job, size_t panel, unsigned worker) {
+  tensor_packer *packer = job->packer;
+  panel_result *result = &packer->results[panel];
+  float *row = packer->scratch[worker], *values = row + job->k_padded;
   *result = (panel_result){0};
-  load_rows(job, panel, rows, result);
+  load_values(job, panel, row, values, result);
   if (result->bad) return;
   size_t count = GUST_PANEL_ROWS * job->k_padded;
-  for (size_t i = 0; i < count; i++) result->energy += (double)rows[i] * (double)rows[i];
-  result->error =
-      gust_panel_pack(job->type, rows, job->k_padded, job->packer->out + panel * job->panel_bytes,
-                      job->row_codes + panel * GUST_PANEL_ROWS);
+  for (size_t i = 0; i < count; i++) result->energy += (double)values[i] * (double)values[i];
+  uint8_t *packed = packer->out + panel * job->panel_bytes;
+  uint8_t *row_codes = job->row_codes + panel * GUST_PANEL_ROWS;
+  const tensor_recipe *recipe = job->recipe;
+  result->error = recipe->pack
+                      ? recipe->pack(recipe->user, job->first_panel + panel, worker, values,
+                                     job->k_padded, packed, row_codes)
+                      : gust_panel_pack(&packer->kernels, job->type, values, recipe->importance,
+                                        job->k_padded, packed, row_codes);
 }
 
 /* Item 0 hashes the source, which only one thread can do; it goes first, while
@@ -113,7 +121,7 @@ static void group_items(void *arg, size_t begin, size_t end, unsigned worker) {
     if (i == 0)
       gust_sha256_update(job->hash, job->data, job->data_bytes);
     else
-      pack_panel(job, i - 1, job->packer->scratch[worker]);
+      pack_panel(job, i - 1, worker);
   }
 }
 
@@ -136,8 +144,9 @@ static gust_status take_results(const tensor_packer *packer, size_t panels, size
 }
 
 static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *file,
-                               const safetensors_tensor *source, gust_tensor *target,
-                               gust_sha256 *hash, double *error, double *energy, gust_error *err) {
+                               const safetensors_tensor *source, const tensor_recipe *recipe,
+                               gust_tensor *target, gust_sha256 *hash, double *error,
+                               double *energy, gust_error *err) {
   size_t rows = (size_t)target->shape[0], columns = (size_t)target->shape[1];
   size_t k_padded = gust_round_up(columns, GUST_TILE_K);
   size_t row_bytes = columns * safetensors_element_bytes(source->dtype);
@@ -159,10 +168,19 @@ static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *fi
     size_t first_row = panel * GUST_PANEL_ROWS, group_rows = count * GUST_PANEL_ROWS;
     if (group_rows > rows - first_row) group_rows = rows - first_row;
     size_t at = source->offset + first_row * row_bytes, bytes = group_rows * row_bytes;
-    group_job job = {
-        packer,  source,   file->map.data + at, bytes,       group_rows,
-        columns, k_padded, target->type,        panel_bytes, packer->row_codes + first_row,
-        hash};
+    group_job job = {.packer = packer,
+                     .source = source,
+                     .recipe = recipe,
+                     .first_panel = panel,
+                     .data = file->map.data + at,
+                     .data_bytes = bytes,
+                     .rows = group_rows,
+                     .columns = columns,
+                     .k_padded = k_padded,
+                     .type = target->type,
+                     .panel_bytes = panel_bytes,
+                     .row_codes = packer->row_codes + first_row,
+                     .hash = hash};
     gust_pool_run(packer->pool, group_items, &job, count + 1, 1);
     status = take_results(packer, count, first_row, file, source, error, energy, err);
     if (status) return status;
@@ -213,8 +231,11 @@ static gust_status pack_vector(tensor_packer *packer, const safetensors_file *fi
 }
 
 gust_status tensor_packer_run(tensor_packer *packer, const safetensors_file *file,
-                              const safetensors_tensor *source, gust_tensor *target,
-                              gust_sha256 *hash, double *error, double *energy, gust_error *err) {
+                              const safetensors_tensor *source, const tensor_recipe *recipe,
+                              gust_tensor *target, gust_sha256 *hash, double *error, double *energy,
+                              gust_error *err) {
+  static const tensor_recipe plain = {0};
   if (target->rank == 1) return pack_vector(packer, file, source, target, hash, energy, err);
-  return pack_matrix(packer, file, source, target, hash, error, energy, err);
+  return pack_matrix(packer, file, source, recipe ? recipe : &plain, target, hash, error, energy,
+                     err);
 }

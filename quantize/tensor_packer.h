@@ -6,6 +6,7 @@
 #include "checksum.h"
 #include "file_writer.h"
 #include "format.h"
+#include "kernels.h"
 #include "pool.h"
 #include "safetensors.h"
 #include "sha256.h"
@@ -21,12 +22,27 @@ typedef struct panel_result {
 /* Called after every group with the bytes of source handled; true stops. */
 typedef bool packer_progress_fn(void *user, uint64_t bytes);
 
+/* Packs a panel as gust_panel_pack does, in some other way: the panel'th of its
+ * tensor, in the tensor's type, on thread `worker` of the pool. `values` may be
+ * overwritten. Panels of one tensor are packed at once on several threads, in
+ * any order. */
+typedef double panel_pack_fn(void *user, size_t panel, unsigned worker, float *values,
+                             size_t k_padded, uint8_t *packed, uint8_t *row_codes);
+
+/* How a matrix is packed; all zero: every weight counts alike. */
+typedef struct tensor_recipe {
+  const float *importance; /* of the columns, k_padded numbers; see quantizers.h */
+  panel_pack_fn *pack;     /* instead of gust_panel_pack; NULL: that */
+  void *user;              /* for pack */
+} tensor_recipe;
+
 typedef struct tensor_packer {
+  gust_kernels kernels;
   gust_pool *pool;
   file_writer *writer;
   packer_progress_fn *progress;
   void *user;
-  float **scratch; /* per worker: [16][k_padded] */
+  float **scratch; /* per worker: one row, then a panel's values, of k_padded columns */
   size_t scratch_bytes;
   uint8_t *out; /* one group of panels */
   size_t out_bytes;
@@ -37,15 +53,18 @@ typedef struct tensor_packer {
 } tensor_packer;
 
 /* The pool and the writer must outlive the packer. */
-gust_status tensor_packer_create(tensor_packer *packer, gust_pool *pool, file_writer *writer,
-                                 packer_progress_fn *progress, void *user, gust_error *err);
+gust_status tensor_packer_create(tensor_packer *packer, const gust_kernels *kernels,
+                                 gust_pool *pool, file_writer *writer, packer_progress_fn *progress,
+                                 void *user, gust_error *err);
 void tensor_packer_destroy(tensor_packer *packer);
 
-/* Reads `source`, whose shape is the target's, writes the target's bytes at its
- * offset and sets its checksum. `hash` takes in the source's bytes; *error and
+/* Reads `source`, whose shape is the target's, packs it in the target's type by
+ * `recipe` (NULL: all zero), writes it at the target's offset and sets the
+ * target's checksum. `hash` takes in the source's bytes; *error and
  * *energy grow by the tensor's sums. */
 gust_status tensor_packer_run(tensor_packer *packer, const safetensors_file *file,
-                              const safetensors_tensor *source, gust_tensor *target,
-                              gust_sha256 *hash, double *error, double *energy, gust_error *err);
+                              const safetensors_tensor *source, const tensor_recipe *recipe,
+                              gust_tensor *target, gust_sha256 *hash, double *error, double *energy,
+                              gust_error *err);
 
 #endif

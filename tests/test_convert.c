@@ -116,7 +116,7 @@ static void check_exact(const result *r, const maker_model *m) {
     for (size_t first = 0; first < want->shape[0]; first += 16) {
       gust_panel_unpack(t->type, at + first / 16 * panel_bytes, NULL, k_padded, rows);
       for (size_t n = 0; n < 16 * k_padded; n++) {
-        size_t row = first + n / k_padded, k = n % k_padded;
+        size_t row = first + n % 16, k = n / 16;
         bool inside = row < want->shape[0] && k < columns;
         wrong += rows[n] != (inside ? want->values[row * columns + k] : 0);
       }

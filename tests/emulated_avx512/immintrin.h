@@ -149,6 +149,10 @@ EMU __m128 _mm_movehdup_ps(__m128 a) {
 EMU float _mm_cvtss_f32(__m128 a) { return a.f[0]; }
 
 /* --- conversions --- */
+EMU __m512i _mm512_srli_epi32(__m512i a, unsigned n) {
+  EACH(16) emu_put32(a.b, i, (int32_t)((uint32_t)emu_get32(a.b, i) >> n));
+  return a;
+}
 EMU __m512i _mm512_cvttps_epi32(__m512 a) {
   __m512i r;
   EACH(16) {
@@ -254,6 +258,14 @@ EMU __m512i _mm512_broadcast_i32x4(__m128i a) {
 EMU __m512i _mm512_shuffle_epi8(__m512i a, __m512i index) {
   __m512i r;
   EACH(64) r.b[i] = index.b[i] & 128 ? 0 : a.b[i / 16 * 16 + (index.b[i] & 15)];
+  return r;
+}
+EMU __m512 _mm512_permutex2var_ps(__m512 a, __m512i index, __m512 b) {
+  __m512 r;
+  EACH(16) {
+    int at = emu_get32(index.b, i) & 31;
+    r.f[i] = at < 16 ? a.f[at] : b.f[at - 16];
+  }
   return r;
 }
 /* Unsigned bytes of a times signed bytes of b, four to a lane, added to s. */
