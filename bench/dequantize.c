@@ -70,11 +70,13 @@ static gust_status dequantize(work *w, const char *in, const char *out, gust_err
   if (!os_map_file(&w->in, in)) return gust_fail(err, GUST_E_IO, "%s: cannot be read", in);
   gust_status status = gust_header_decode(&w->from, w->in.data, w->in.bytes, w->in.bytes, in, err);
   if (!status) status = place(w, err);
-  if (!status) status = file_writer_open(&w->writer, out, err);
+  uint64_t found;
+  if (!status) status = file_writer_open(&w->writer, out, &found, err);
+  if (!status) status = file_writer_restart(&w->writer, err);
   for (size_t i = 0; i < w->from.tensor_count && !status; i++)
     status = write_tensor(w, &w->from.tensors[i], &w->to.tensors[i], err);
   if (!status) status = write_header(w, err);
-  return status ? status : file_writer_commit(&w->writer, err);
+  return status ? status : file_writer_commit(&w->writer, w->to.file_bytes, err);
 }
 
 int main(int argc, char **argv) {
@@ -82,11 +84,11 @@ int main(int argc, char **argv) {
     fprintf(stderr, "usage: dequantize IN.gust OUT.gust\n");
     return 2;
   }
-  work w = {.writer = {.file = -1}};
+  work w = {.writer = FILE_WRITER_NONE};
   gust_error err = {0};
   gust_status status = dequantize(&w, argv[1], argv[2], &err);
   if (status) fprintf(stderr, "dequantize: %s\n", err.text);
-  file_writer_close(&w.writer);
+  file_writer_close(&w.writer, false);
   free(w.to.tensors);
   gust_header_clear(&w.from);
   os_unmap_file(&w.in);

@@ -40,8 +40,14 @@ typedef intptr_t os_file;
 os_file os_open_read(const char *path, uint64_t *bytes);
 /* Creates or truncates `path` for writing. */
 os_file os_open_write(const char *path);
+/* Opens the regular file `path` for reading and writing, creating it when there
+ * is none, and holds it for this process alone until it is closed, or the process
+ * ends in whatever way. A symbolic link is refused. *busy: another has it. */
+os_file os_open_exclusive(const char *path, uint64_t *bytes, bool *busy);
+bool os_truncate(os_file file, uint64_t bytes);
 bool os_read_at(os_file file, void *data, size_t bytes, uint64_t offset); /* short: EIO */
 bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
+bool os_sync(os_file file); /* fsync */
 /* fsync, then close; false when either failed. */
 bool os_sync_close(os_file file);
 void os_close(os_file file);
@@ -49,6 +55,8 @@ void os_close(os_file file);
  * the folder is synced as well as the system allows. */
 bool os_rename(const char *from, const char *to);
 bool os_remove(const char *path);
+/* When the file was last changed, in nanoseconds; 0 when unknown. */
+uint64_t os_changed_ns(const char *path);
 /* Whether `path` is a regular file or nothing: what a rename may replace. Not
  * so a folder, a device or a pipe. */
 bool os_may_replace(const char *path);

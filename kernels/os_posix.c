@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -177,6 +178,50 @@ os_file os_open_write(const char *path) {
   return open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 }
 
+/* One attempt; -2: the name changed hands in between. */
+static int open_and_lock(const char *path, uint64_t *bytes, bool *busy) {
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  if (fd < 0) return -1;
+  struct stat mine, named;
+  int error = 0, result = fd;
+  if (fstat(fd, &mine) != 0)
+    error = errno;
+  else if (!S_ISREG(mine.st_mode))
+    error = ENOTSUP;
+  else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+    *busy = errno == EWOULDBLOCK, error = errno;
+  else if (stat(path, &named) != 0 || named.st_ino != mine.st_ino || named.st_dev != mine.st_dev)
+    result = -2; /* the one before us renamed or removed it */
+  else if (fstat(fd, &mine) != 0)
+    error = errno;
+  if (error || result == -2) close(fd);
+  if (error) {
+    errno = error;
+    return -1;
+  }
+  *bytes = (uint64_t)mine.st_size;
+  return result;
+}
+
+os_file os_open_exclusive(const char *path, uint64_t *bytes, bool *busy) {
+  int fd;
+  *busy = false;
+  do fd = open_and_lock(path, bytes, busy);
+  while (fd == -2);
+  return fd;
+}
+
+bool os_truncate(os_file file, uint64_t bytes) {
+  if (bytes > INT64_MAX) {
+    errno = EFBIG;
+    return false;
+  }
+  int result;
+  do result = ftruncate((int)file, (off_t)bytes);
+  while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
 /* Whether every offset up to the end of the range is one the system knows. */
 static bool in_file_range(size_t bytes, uint64_t offset) {
   if (offset <= INT64_MAX && bytes <= INT64_MAX - offset) return true;
@@ -221,6 +266,10 @@ static bool sync_fd(int fd) {
   do result = fsync(fd);
   while (result != 0 && errno == EINTR);
   return result == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
+}
+
+bool os_sync(os_file file) {
+  return sync_fd((int)file);
 }
 
 bool os_sync_close(os_file file) {
@@ -272,6 +321,17 @@ bool os_rename(const char *from, const char *to) {
 
 bool os_remove(const char *path) {
   return unlink(path) == 0;
+}
+
+uint64_t os_changed_ns(const char *path) {
+  struct stat st;
+  if (stat(path, &st) != 0) return 0;
+#ifdef __APPLE__
+  struct timespec changed = st.st_mtimespec;
+#else
+  struct timespec changed = st.st_mtim;
+#endif
+  return (uint64_t)changed.tv_sec * 1000000000u + (uint64_t)changed.tv_nsec;
 }
 
 bool os_may_replace(const char *path) {

@@ -73,30 +73,55 @@ static gust_status find_parts(run *r, uint32_t layer, gust_error *err) {
   return status;
 }
 
-/* Writes what was rounded and lets go of it. */
+static size_t index_of(const run *r, const layer_matrix *m) {
+  return (size_t)(m->target - r->job->header->tensors);
+}
+
+/* Writes what was rounded, if it is not in the file already, and lets go of it. */
 static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
+  const calibration *job = r->job;
   gust_status status = GUST_OK;
-  if (m->packed) {
+  if (m->packed && !m->restored) {
     m->target->checksum = gust_xxh64_of(m->packed, m->packed_bytes, 0);
-    status = file_writer_put(r->job->writer, m->packed, m->packed_bytes, m->target->offset, err);
-    r->job->tensors[m->target - r->job->header->tensors].done = true;
+    status = file_writer_put(job->writer, m->packed, m->packed_bytes, m->target->offset, err);
   }
+  if (m->packed && !status)
+    status = job->finished(job->user, index_of(r, m), m->error, m->energy, err);
   layer_matrix_clear(m);
   return status;
 }
 
 /* --- rounding ------------------------------------------------------------------------------- */
 
-/* Rounds the matrices `first` to `last`, which share their inputs: `x` in the
- * rounded model, and x + difference in the source's. */
+/* Whether all of these matrices need no rounding: they are dense, or an interrupted
+ * run has left them. */
+static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count, bool *all,
+                                    gust_error *err) {
+  *all = true;
+  for (size_t i = 0; i < count; i++) {
+    layer_matrix *m = &matrices[i];
+    if (!layer_matrix_is_quantized(m)) continue;
+    gust_status status = layer_matrix_reserve(m, err);
+    if (status) return status;
+    m->restored = r->job->restore(r->job->user, index_of(r, m), m->packed, &m->error, &m->energy);
+    if (!m->restored) *all = false;
+    if (m->restored && r->job->progress(r->job->user, m->source->bytes))
+      return gust_fail(err, GUST_E_CANCELLED, "calibration was stopped");
+  }
+  return GUST_OK;
+}
+
+/* Rounds `count` matrices that share their inputs: `x` in the rounded model, and x +
+ * difference in the source's. */
 static gust_status round_matrices(run *r, layer_matrix *matrices, size_t count, const float *x,
                                   const float *difference, const float *lag, gust_error *err) {
-  gust_status status =
-      matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
-  for (size_t i = 0; i < count && !status; i++) {
-    calibrated_tensor *t = &r->job->tensors[matrices[i].target - r->job->header->tensors];
-    status = matrix_rounder_run(&r->rounder, &matrices[i], &t->error, &t->energy, err);
-  }
+  bool all;
+  gust_status status = restore_matrices(r, matrices, count, &all, err);
+  if (!status && !all)
+    status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
+  for (size_t i = 0; i < count && !status; i++)
+    if (layer_matrix_is_quantized(&matrices[i]) && !matrices[i].restored)
+      status = matrix_rounder_run(&r->rounder, &matrices[i], err);
   return status;
 }
 

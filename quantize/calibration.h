@@ -25,15 +25,6 @@
 /* A text of fewer tokens says too little. */
 #define CALIBRATION_LEAST_TOKENS 512u
 
-/* What became of one tensor of the header. */
-typedef struct calibrated_tensor {
-  bool done;            /* its bytes are written and its checksum is set */
-  double error, energy; /* sum (w - w')^2, sum w^2 */
-} calibrated_tensor;
-
-/* Called with the bytes of source weights that were rounded; true stops. */
-typedef bool calibration_progress_fn(void *user, uint64_t bytes);
-
 typedef struct calibration {
   const checkpoint *source;
   gust_header *header; /* tensors have types and offsets; gets checksums */
@@ -43,9 +34,15 @@ typedef struct calibration {
   const char *text; /* special tokens in it are recognised */
   size_t text_bytes;
   const char *text_name; /* begins errors about the text */
-  calibration_progress_fn *progress;
+  /* After some of a matrix was rounded, with its bytes of source; true stops. */
+  bool (*progress)(void *user, uint64_t bytes);
+  /* Gives what an interrupted run left of tensor `index` of the header, with its
+   * checksum set; false: nothing. */
+  bool (*restore)(void *user, size_t index, uint8_t *bytes, double *error, double *energy);
+  /* The tensor's bytes are written, or were restored, and its checksum is set;
+   * error and energy: sum (w - w')^2, sum w^2. */
+  gust_status (*finished)(void *user, size_t index, double error, double energy, gust_error *err);
   void *user;
-  calibrated_tensor *tensors; /* [header->tensor_count], filled in */
 } calibration;
 
 /* Rounds and writes all matrices of type q4 and q8 but the embedding; what else

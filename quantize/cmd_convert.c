@@ -1,8 +1,10 @@
 /* gust convert: the command around the converter. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibration_text.h"
 #include "cli/commands.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
@@ -138,29 +140,66 @@ static void try_template(const cli_command *command, const gust_model *model) {
   free(text);
 }
 
+typedef struct convert_screen {
+  const cli_command *command;
+  progress_line progress;
+} convert_screen;
+
+static bool show_progress(void *user, uint64_t done, uint64_t total) {
+  return progress_update(&((convert_screen *)user)->progress, done, total);
+}
+
+static void show_note(void *user, const char *line) {
+  command_note(((convert_screen *)user)->command, "note: %s", line);
+}
+
 /* --- the command ------------------------------------------------------------------- */
+
+/* Far more than any calibration reads. */
+#define MOST_TEXT_BYTES ((size_t)64 << 20)
+
+static gust_status open_calibration(const convert_values *values, os_map *text,
+                                    gust_convert_options *options, gust_error *err) {
+  const char *name = values->calibrate.text;
+  if (!values->calibrate.given) return GUST_OK;
+  if (strcmp(name, "default") == 0) {
+    options->calibration = gust_calibration_text;
+    options->calibration_bytes = gust_calibration_text_bytes;
+  } else {
+    if (!os_map_file(text, name))
+      return gust_fail(err, GUST_E_IO,
+                       "%s: expected a text to calibrate on, found: %s; give a file, or default",
+                       name, strerror(errno));
+    if (text->bytes > MOST_TEXT_BYTES)
+      return gust_fail(err, GUST_E_ARGUMENT,
+                       "%s: expected a text of at most %zu bytes, found %zu; give a part of it",
+                       name, MOST_TEXT_BYTES, text->bytes);
+    options->calibration = text->bytes ? (const char *)text->data : "";
+    options->calibration_bytes = text->bytes;
+  }
+  options->calibration_name = name;
+  return GUST_OK;
+}
 
 static gust_status convert_folder(const cli_command *command, const convert_values *values,
                                   const char *folder, gust_type type, const char *target,
                                   gust_error *err) {
-  progress_line progress;
+  convert_screen screen = {.command = command};
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
       .cpu = values->cpu.given ? values->cpu.text : NULL,
-      .progress = progress_update,
-      .user = &progress};
-  os_map text_map = {0};
-  if (values->calibrate.given) {
-    if (!os_map_file(&text_map, values->calibrate.text)) return GUST_E_IO;
-    options.calibration = (const char *)text_map.data;
-    options.calibration_bytes = text_map.bytes;
-    options.calibration_name = values->calibrate.text;
-  }
+      .progress = show_progress,
+      .note = values->quiet.given ? NULL : show_note,
+      .user = &screen};
+  os_map text = {NULL, 0};
+  gust_status status = open_calibration(values, &text, &options, err);
+  if (status) return status;
   gust_convert_report report;
-  progress_begin(&progress, "converting", PROGRESS_BYTES, values->quiet.given);
-  gust_status status = gust_convert(folder, target, &options, &report, err);
-  progress_end(&progress);
+  progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
+  status = gust_convert(folder, target, &options, &report, err);
+  progress_end(&screen.progress);
+  os_unmap_file(&text);
   gust_model *model;
   if (status == GUST_OK) status = model_options_look(&model, target, err);
   if (status != GUST_OK) return status;

@@ -6,6 +6,7 @@
 
 #include "calibration.h"
 #include "checkpoint.h"
+#include "convert_journal.h"
 #include "file_writer.h"
 #include "hf_config.h"
 #include "json_file.h"
@@ -17,6 +18,10 @@
 #include "tokenizer_import.h"
 
 #define MAX_THREADS 1024u
+/* To be raised with every change after which the same source and options give
+ * other bytes: what an older gust left unfinished is not gone on with. */
+#define REVISION 1u
+#define CHECK_BYTES ((size_t)1 << 20) /* read at once when finished tensors are checked */
 
 /* One conversion; everything in it may be unset when it is torn down. */
 typedef struct conversion {
@@ -27,17 +32,26 @@ typedef struct conversion {
   gust_header header;
   gust_pool *pool;
   file_writer writer;
+  convert_journal journal;
   tensor_packer packer;
-  uint64_t done, total; /* source bytes */
+  uint64_t done, total;     /* source bytes */
+  uint64_t finished_before; /* of `done`: those an interrupted conversion had done */
+  bool resuming;            /* so far all tensors were finished by that */
+  size_t finished, resumed; /* tensors; the second of the first */
   size_t calibration_tokens;
-  calibrated_tensor *calibrated; /* per tensor of the header; NULL without calibration */
+  bool *calibrated; /* per tensor of the header, whether it is done; or NULL */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
 } conversion;
 
 static bool advance(void *user, uint64_t bytes) {
   conversion *c = user;
   c->done += bytes;
-  return c->options.progress && c->options.progress(c->options.user, c->done, c->total);
+  return c->options.progress && c->options.progress(c->options.user, c->done - c->finished_before,
+                                                    c->total - c->finished_before);
+}
+
+static void note(const conversion *c, const char *line) {
+  if (c->options.note) c->options.note(c->options.user, line);
 }
 
 /* --- header ------------------------------------------------------------------------- */
@@ -129,7 +143,109 @@ static gust_status check_target(const conversion *c, const char *folder, gust_er
   return status;
 }
 
+/* --- what an interrupted conversion left ------------------------------------------------- */
+
+/* Everything the file's bytes depend on: the header as far as it is known, which
+ * names all tensors, types and places, and the shards, by what tells a changed one
+ * without reading it. */
+static gust_status identify(conversion *c, journal_identity *identity, gust_error *err) {
+  uint8_t *header;
+  size_t count;
+  gust_status status = gust_header_encode(&c->header, &header, &count, err);
+  if (status) return status;
+  const uint64_t numbers[] = {REVISION, c->options.recipe};
+  for (unsigned seed = 0; seed < 2; seed++) {
+    gust_xxh64 sum;
+    gust_xxh64_begin(&sum, seed);
+    gust_xxh64_update(&sum, gust_version(), strlen(gust_version()));
+    gust_xxh64_update(&sum, numbers, sizeof numbers);
+    gust_xxh64_update(&sum, header, count);
+    for (size_t i = 0; i < c->source.shard_count; i++) {
+      const safetensors_file *file = &c->source.shards[i].file;
+      const uint64_t state[] = {file->map.bytes, os_changed_ns(file->path)};
+      gust_xxh64_update(&sum, state, sizeof state);
+      gust_xxh64_update(&sum, file->map.data, file->data_begin);
+    }
+    identity->part[seed] = gust_xxh64_end(&sum);
+  }
+  free(header);
+  return GUST_OK;
+}
+
+/* Whether the bytes of a tensor in the partial file have this checksum. */
+static bool holds(const conversion *c, const gust_tensor *t, uint64_t checksum) {
+  uint8_t *piece = malloc(CHECK_BYTES);
+  bool read = piece != NULL;
+  gust_xxh64 sum;
+  gust_xxh64_begin(&sum, 0);
+  for (uint64_t at = 0; at < t->bytes && read; at += CHECK_BYTES) {
+    size_t bytes = t->bytes - at < CHECK_BYTES ? (size_t)(t->bytes - at) : CHECK_BYTES;
+    read = file_writer_get(&c->writer, piece, bytes, t->offset + at);
+    if (read) gust_xxh64_update(&sum, piece, bytes);
+  }
+  free(piece);
+  return read && gust_xxh64_end(&sum) == checksum;
+}
+
+static void count_tensor(conversion *c, const gust_tensor *target, double error, double energy) {
+  c->error[target->type] += error;
+  c->energy[target->type] += energy;
+  c->finished++;
+}
+
+/* Passes over the tensors of a shard that are finished already: returns how many
+ * of its tensors there is nothing left to do for, and sets the hash to where the
+ * last of them ends. The first that is not ends resuming altogether. */
+static size_t resume_shard(conversion *c, size_t shard, gust_sha256 *hash) {
+  const safetensors_file *file = &c->source.shards[shard].file;
+  size_t begin = 0;
+  uint64_t end = file->data_begin;
+  if (!c->resuming) return 0;
+  for (size_t i = 0; i < file->tensor_count; i++) {
+    size_t index = c->map.targets[shard][i];
+    if (index == TENSOR_MAP_NONE) continue;
+    gust_tensor *target = &c->header.tensors[index];
+    journal_entry entry;
+    c->resuming = journal_find(&c->journal, index, &entry) && holds(c, target, entry.checksum);
+    if (!c->resuming) break;
+    target->checksum = entry.checksum;
+    hash->state = entry.hash;
+    count_tensor(c, target, entry.error, entry.energy);
+    begin = i + 1;
+    end = file->tensors[i].offset + file->tensors[i].bytes;
+  }
+  c->resumed = c->finished;
+  c->done += end - file->data_begin;
+  c->finished_before = c->done;
+  return begin;
+}
+
+static gust_status open_target(conversion *c, gust_error *err) {
+  uint64_t found;
+  c->journal = (convert_journal){
+      .writer = &c->writer, .base = c->header.file_bytes, .count = c->header.tensor_count};
+  gust_status status = identify(c, &c->journal.identity, err);
+  if (!status) status = file_writer_open(&c->writer, c->target_path, &found, err);
+  if (status) return status;
+  journal_finding finding = journal_look(&c->journal, found);
+  c->resuming = finding == JOURNAL_OURS;
+  if (c->resuming) note(c, "going on with a conversion that was interrupted");
+  if (finding == JOURNAL_OTHER)
+    note(c,
+         "an interrupted conversion was of another source, other options or another version: "
+         "starting over");
+  if (!c->resuming) status = file_writer_restart(&c->writer, err);
+  return status || c->resuming ? status : journal_begin(&c->journal, err);
+}
+
 /* --- weights -------------------------------------------------------------------------- */
+
+static gust_status finish_tensor(void *user, const packed_tensor *tensor, gust_error *err) {
+  conversion *c = user;
+  count_tensor(c, tensor->target, tensor->error, tensor->energy);
+  journal_entry entry = {tensor->target->checksum, tensor->error, tensor->energy, tensor->hash};
+  return journal_finish(&c->journal, (size_t)(tensor->target - c->header.tensors), &entry, err);
+}
 
 /* In the order of the source's bytes, which is the order they are hashed in and
  * the one a disk likes; the writer puts them where the header says. */
@@ -137,24 +253,33 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;
   gust_sha256 hash;
   gust_sha256_begin(&hash);
-  gust_sha256_update(&hash, file->map.data, file->data_begin);
-  for (size_t i = 0; i < file->tensor_count; i++) {
+  size_t begin = resume_shard(c, shard, &hash);
+  if (begin == 0) gust_sha256_update(&hash, file->map.data, file->data_begin);
+  for (size_t i = begin; i < file->tensor_count; i++) {
     const safetensors_tensor *source = &file->tensors[i];
     size_t index = c->map.targets[shard][i];
     gust_status status = GUST_OK;
-    bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index].done;
+    bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index];
     if (index == TENSOR_MAP_NONE || done) {
       gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
       if (!done) c->done += source->bytes;
     } else {
-      gust_tensor *target = &c->header.tensors[index];
-      status = tensor_packer_run(&c->packer, file, source, NULL, target, &hash,
-                                 &c->error[target->type], &c->energy[target->type], err);
+      status =
+          tensor_packer_run(&c->packer, file, source, NULL, &c->header.tensors[index], &hash, err);
     }
     if (status) return status;
   }
   gust_sha256_end(&hash, c->header.sources[shard].sha256);
   return GUST_OK;
+}
+
+static gust_status convert_shards(conversion *c, gust_error *err) {
+  gust_status status = GUST_OK;
+  for (size_t i = 0; i < c->source.shard_count && !status; i++) status = convert_shard(c, i, err);
+  /* When stopped as well: what is packed is worth keeping. */
+  if (!status) return tensor_packer_flush(&c->packer, err);
+  if (status == GUST_E_CANCELLED) tensor_packer_flush(&c->packer, NULL);
+  return status;
 }
 
 static gust_status start_workers(conversion *c, gust_error *err) {
@@ -172,10 +297,41 @@ static gust_status start_workers(conversion *c, gust_error *err) {
                      "unknown CPU level \"%.40s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
                      "dotprod or i8mm",
                      c->options.cpu);
-  return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, advance, c, err);
+  const packer_calls calls = {advance, finish_tensor, c};
+  return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, &calls, err);
 }
 
-/* Before the rest, which goes shard by shard: calibration goes layer by layer. */
+/* --- calibration ---------------------------------------------------------------------- */
+
+/* What an interrupted conversion left of a tensor. */
+static bool restore_tensor(void *user, size_t index, uint8_t *bytes, double *error,
+                           double *energy) {
+  conversion *c = user;
+  gust_tensor *t = &c->header.tensors[index];
+  journal_entry entry;
+  c->resuming = c->resuming && journal_find(&c->journal, index, &entry) &&
+                file_writer_get(&c->writer, bytes, (size_t)t->bytes, t->offset) &&
+                gust_xxh64_of(bytes, (size_t)t->bytes, 0) == entry.checksum;
+  if (!c->resuming) return false;
+  t->checksum = entry.checksum;
+  *error = entry.error;
+  *energy = entry.energy;
+  c->resumed++;
+  return true;
+}
+
+static gust_status keep_calibrated(void *user, size_t index, double error, double energy,
+                                   gust_error *err) {
+  conversion *c = user;
+  count_tensor(c, &c->header.tensors[index], error, energy);
+  journal_entry entry = {
+      .checksum = c->header.tensors[index].checksum, .error = error, .energy = energy};
+  c->calibrated[index] = true;
+  return journal_finish(&c->journal, index, &entry, err);
+}
+
+/* Before the rest, which goes shard by shard: calibration goes layer by layer. What
+ * is left for the rest takes no time and is not resumed. */
 static gust_status calibrate(conversion *c, gust_error *err) {
   if (!c->options.calibration) return GUST_OK;
   size_t bytes = c->header.tensor_count * sizeof *c->calibrated;
@@ -190,13 +346,11 @@ static gust_status calibrate(conversion *c, gust_error *err) {
                      .text_bytes = c->options.calibration_bytes,
                      .text_name = c->options.calibration_name,
                      .progress = advance,
-                     .user = c,
-                     .tensors = c->calibrated};
+                     .restore = restore_tensor,
+                     .finished = keep_calibrated,
+                     .user = c};
   gust_status status = calibration_run(&job, &c->calibration_tokens, err);
-  for (size_t i = 0; i < c->header.tensor_count && !status; i++) {
-    c->error[c->header.tensors[i].type] += c->calibrated[i].error;
-    c->energy[c->header.tensors[i].type] += c->calibrated[i].energy;
-  }
+  c->resuming = false;
   return status;
 }
 
@@ -212,11 +366,11 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = list_sources(c, err);
   if (!status) status = place_tensors(c, err);
   if (!status) status = start_workers(c, err);
-  if (!status) status = file_writer_open(&c->writer, c->target_path, err);
+  if (!status) status = open_target(c, err);
   if (!status) status = calibrate(c, err);
-  for (size_t i = 0; i < c->source.shard_count && !status; i++) status = convert_shard(c, i, err);
+  if (!status) status = convert_shards(c, err);
   if (!status) status = write_header(c, err);
-  return status ? status : file_writer_commit(&c->writer, err);
+  return status ? status : file_writer_commit(&c->writer, header->file_bytes, err);
 }
 
 /* --- report ---------------------------------------------------------------------------- */
@@ -240,6 +394,7 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
   }
   report->calibration_tokens = c->calibration_tokens;
   report->source_bytes = c->total;
+  report->resumed = c->resumed;
   report->file_bytes = c->header.file_bytes;
   report->bits_per_weight = 8.0 * (double)report->file_bytes / (double)report->parameters;
   report->seconds = (double)(os_now_ns() - begin_ns) * 1e-9;
@@ -250,15 +405,23 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
                          gust_error *err) {
   static const gust_convert_options defaults = {.type = GUST_TYPE_Q4};
   uint64_t begin_ns = os_now_ns();
-  conversion c = {.target_path = target_path, .options = options ? *options : defaults};
-  c.writer.file = -1;
+  conversion c = {.target_path = target_path,
+                  .options = options ? *options : defaults,
+                  .writer = FILE_WRITER_NONE};
   if ((unsigned)c.options.type >= GUST_TYPE_COUNT)
     return gust_fail(err, GUST_E_ARGUMENT, "type: expected q4, q8, bf16 or f32, found %u",
                      (unsigned)c.options.type);
+  if (c.options.calibration)
+    c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
   gust_status status = run(&c, source_folder, err);
   if (!status && report) fill_report(&c, begin_ns, report);
+  bool keep = status == GUST_E_CANCELLED && c.finished > 0;
+  if (status == GUST_E_CANCELLED)
+    gust_fail(err, status, "%s: the conversion was stopped; %s%s", target_path,
+              keep ? "the same command goes on from there, or remove " : "nothing is left of it",
+              keep ? c.writer.partial : "");
   tensor_packer_destroy(&c.packer);
-  file_writer_close(&c.writer);
+  file_writer_close(&c.writer, keep);
   gust_pool_destroy(c.pool);
   gust_header_clear(&c.header);
   tensor_map_clear(&c.map);

@@ -11,7 +11,12 @@ typedef struct gust_convert_options {
   const char *calibration; /* text to calibrate on (calibration.h); NULL: none */
   size_t calibration_bytes;
   const char *calibration_name; /* what errors call it */
-  gust_progress_fn *progress;   /* bytes of source weights; may be NULL */
+  /* What else the bytes depend on (a hash of a calibration, say): of two with
+   * different numbers the one does not go on where the other stopped. */
+  uint64_t recipe;
+  gust_progress_fn *progress; /* bytes of source weights; may be NULL */
+  /* A line worth showing while the work goes on; may be NULL. */
+  void (*note)(void *user, const char *line);
   void *user;
 } gust_convert_options;
 
@@ -27,8 +32,9 @@ typedef struct gust_convert_part {
 typedef struct gust_convert_report {
   gust_convert_part parts[GUST_TYPE_COUNT]; /* indexed by gust_type */
   uint64_t tensors, parameters, source_bytes, file_bytes;
-  uint64_t calibration_tokens; /* of the text, as far as it was used */
   double bits_per_weight;      /* 8 file_bytes / parameters */
+  uint64_t resumed;            /* tensors that an interrupted conversion had finished */
+  uint64_t calibration_tokens; /* of the text, as far as it was used */
   double seconds;
 } gust_convert_report;
 
@@ -36,19 +42,23 @@ typedef struct gust_convert_report {
  * tokenizer files) and writes the file `target_path`.
  *
  * The bytes written depend on the checkpoint and the type alone: not on the
- * number of threads, the CPU or the time. Memory holds at most a group of
- * panels of one tensor, the tokenizer and the header, whatever the model's size.
+ * number of threads, the CPU or the time. Memory holds at most two groups
+ * of panels, the tokenizer and the header, whatever the model's size.
  *
  * A matrix type of q4 stores the embedding, the output head and the attention's
  * v matrices in q8, where the bits they cost buy the most.
  *
- * The file is written under a temporary name in the target's folder and renamed
- * when complete and on disk. When anything fails, or `progress` returns true
- * (GUST_E_CANCELLED), the temporary file is removed and what was at
- * `target_path` is untouched. Of two conversions to one target at a time each
- * writes a file of its own, and the last to end stays. A target that is one of
- * the checkpoint's own files is refused. Where `target_path` is a symbolic link,
- * the file takes the link's place, and what the link leads to is untouched.
+ * The file is written as TARGET.converting beside the target and renamed when
+ * complete and on disk; until then what was at `target_path` is untouched. A
+ * conversion that `progress` stopped (GUST_E_CANCELLED), or that was killed,
+ * leaves TARGET.converting behind, unless no tensor was finished. The next of the
+ * same source and options goes on after the last tensor finished, and the result
+ * is the same byte for byte; where source, options or gust's version are others
+ * it starts over, and says so through `note`. After any other failure
+ * TARGET.converting is removed. Of two conversions to one target at a time the
+ * second is refused. A target that is one of the checkpoint's own files is
+ * refused. Where `target_path` is a symbolic link, the file takes the link's
+ * place, and what the link leads to is untouched.
  *
  * Errors: GUST_E_IO (unreadable source, full disk), GUST_E_FORMAT (damaged or
  * incomplete checkpoint, NaN or infinity in a weight), GUST_E_UNSUPPORTED

@@ -1,22 +1,11 @@
 #include "file_writer.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "checksum.h"
-
 #define NO_FILE ((os_file)-1)
-
-/* Differs between processes by the clock and by where their memory lies. */
-static uint64_t unique_number(const file_writer *writer) {
-  struct {
-    uint64_t now, memory, stack;
-  } seed = {os_now_ns(), (uint64_t)(uintptr_t)writer->target, (uint64_t)(uintptr_t)&seed};
-  return gust_xxh64_of(&seed, sizeof seed, 0);
-}
+#define SUFFIX ".converting"
 
 /* errno into a line that says what to do about it. */
 static gust_status fail_write(const file_writer *writer, const char *what, gust_error *err) {
@@ -32,48 +21,64 @@ static gust_status fail_write(const file_writer *writer, const char *what, gust_
                    strerror(error), advice);
 }
 
-gust_status file_writer_open(file_writer *writer, const char *target, gust_error *err) {
-  *writer = (file_writer){NULL, NULL, NO_FILE};
+gust_status file_writer_open(file_writer *writer, const char *target, uint64_t *found,
+                             gust_error *err) {
+  *writer = (file_writer)FILE_WRITER_NONE;
   if (!*target || !os_may_replace(target))
     return gust_fail(err, GUST_E_ARGUMENT,
                      "%s: expected a regular file or a new name, found %s; give another name",
                      target, *target ? "a folder, device or pipe" : "an empty one");
-  size_t bytes = strlen(target) + 1;
-  writer->target = malloc(bytes);
-  writer->temporary = malloc(bytes + 21);
-  if (!writer->target || !writer->temporary) return gust_fail_memory(err, "path", bytes);
-  memcpy(writer->target, target, bytes);
-  snprintf(writer->temporary, bytes + 21, "%s.%016" PRIx64 ".tmp", target, unique_number(writer));
-  writer->file = os_open_write(writer->temporary);
-  return writer->file == NO_FILE ? fail_write(writer, "create", err) : GUST_OK;
+  size_t bytes = strlen(target);
+  writer->target = malloc(bytes + 1);
+  writer->partial = malloc(bytes + sizeof SUFFIX);
+  if (!writer->target || !writer->partial) return gust_fail_memory(err, "path", bytes + 1);
+  memcpy(writer->target, target, bytes + 1);
+  memcpy(writer->partial, target, bytes);
+  memcpy(writer->partial + bytes, SUFFIX, sizeof SUFFIX);
+  bool busy;
+  writer->file = os_open_exclusive(writer->partial, found, &busy);
+  if (writer->file != NO_FILE) return GUST_OK;
+  if (busy)
+    return gust_fail(err, GUST_E_IO,
+                     "%s: expected to be the only one that writes it, found that another "
+                     "conversion does; wait for it, or give another name",
+                     target);
+  return fail_write(writer, "create", err);
 }
 
-gust_status file_writer_put(file_writer *writer, const void *data, size_t bytes, uint64_t offset,
-                            gust_error *err) {
+gust_status file_writer_restart(file_writer *writer, gust_error *err) {
+  return os_truncate(writer->file, 0) ? GUST_OK : fail_write(writer, "write", err);
+}
+
+gust_status file_writer_put(const file_writer *writer, const void *data, size_t bytes,
+                            uint64_t offset, gust_error *err) {
   return os_write_at(writer->file, data, bytes, offset) ? GUST_OK
                                                         : fail_write(writer, "write", err);
 }
 
-gust_status file_writer_commit(file_writer *writer, gust_error *err) {
-  bool synced = os_sync_close(writer->file);
-  writer->file = NO_FILE;
-  gust_status status = GUST_OK;
-  if (!synced)
-    status = fail_write(writer, "write", err);
-  else if (!os_rename(writer->temporary, writer->target))
-    status = fail_write(writer, "rename the finished file to", err);
-  if (status) os_remove(writer->temporary);
-  free(writer->temporary);
-  writer->temporary = NULL;
-  return status;
+bool file_writer_get(const file_writer *writer, void *data, size_t bytes, uint64_t offset) {
+  return os_read_at(writer->file, data, bytes, offset);
 }
 
-void file_writer_close(file_writer *writer) {
+/* Held until the name is the target's: else another writer could take up the
+ * partial file just before it is renamed. */
+gust_status file_writer_commit(file_writer *writer, uint64_t bytes, gust_error *err) {
+  if (!os_truncate(writer->file, bytes) || !os_sync(writer->file))
+    return fail_write(writer, "write", err);
+  if (!os_rename(writer->partial, writer->target))
+    return fail_write(writer, "rename the finished file to", err);
+  os_close(writer->file);
+  writer->file = NO_FILE;
+  return GUST_OK;
+}
+
+void file_writer_close(file_writer *writer, bool keep) {
   if (writer->file != NO_FILE) {
+    /* Before it is let go: whoever comes next must not have it removed. */
+    if (!keep) os_remove(writer->partial);
     os_close(writer->file);
-    os_remove(writer->temporary);
   }
-  free(writer->temporary);
+  free(writer->partial);
   free(writer->target);
-  *writer = (file_writer){NULL, NULL, NO_FILE};
+  *writer = (file_writer)FILE_WRITER_NONE;
 }

@@ -7,20 +7,29 @@
 #include "status.h"
 
 typedef struct file_writer {
-  char *target, *temporary;
+  char *target, *partial;
   os_file file;
 } file_writer;
 
-/* The temporary name is TARGET.<16 hexadecimal digits>.tmp, new for every
- * writer, so that two at one target do not meet. */
-gust_status file_writer_open(file_writer *writer, const char *target, gust_error *err);
-/* Any offset; what is never written reads as zeros. */
-gust_status file_writer_put(file_writer *writer, const void *data, size_t bytes, uint64_t offset,
-                            gust_error *err);
-/* Syncs, closes and renames over the target. */
-gust_status file_writer_commit(file_writer *writer, gust_error *err);
-/* Ends the writer. Without a commit the temporary file is removed and the
- * target stays what it was. */
-void file_writer_close(file_writer *writer);
+#define FILE_WRITER_NONE \
+  { NULL, NULL, (os_file)-1 }
+
+/* Opens TARGET.converting and holds it against other writers at this target, who are
+ * refused. *found: its bytes, of an earlier writer that did not come to its end. */
+gust_status file_writer_open(file_writer *writer, const char *target, uint64_t *found,
+                             gust_error *err);
+/* Makes it empty. */
+gust_status file_writer_restart(file_writer *writer, gust_error *err);
+/* Any offset; what is never written reads as zeros. May be called from several
+ * threads at once. */
+gust_status file_writer_put(const file_writer *writer, const void *data, size_t bytes,
+                            uint64_t offset, gust_error *err);
+/* Reads back; false when there is no such range or it cannot be read. */
+bool file_writer_get(const file_writer *writer, void *data, size_t bytes, uint64_t offset);
+/* Cuts to `bytes`, syncs, closes and renames over the target. */
+gust_status file_writer_commit(file_writer *writer, uint64_t bytes, gust_error *err);
+/* Ends the writer. Without a commit the target stays what it was, and the partial
+ * file is removed unless it is to be kept. */
+void file_writer_close(file_writer *writer, bool keep);
 
 #endif

@@ -59,6 +59,12 @@ gust_status layer_matrix_check(const layer_matrix *m, gust_pool *pool, gust_erro
   return status;
 }
 
+gust_status layer_matrix_reserve(layer_matrix *m, gust_error *err) {
+  m->packed_bytes = (size_t)m->target->bytes;
+  m->packed = calloc(1, m->packed_bytes);
+  return m->packed ? GUST_OK : gust_fail_memory(err, "a rounded matrix", m->packed_bytes);
+}
+
 void layer_matrix_clear(layer_matrix *m) {
   free(m->packed);
   m->packed = NULL;

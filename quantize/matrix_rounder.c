@@ -157,20 +157,15 @@ static gust_status round_all(matrix_rounder *r, const layer_matrix *m, group_res
   return GUST_OK;
 }
 
-gust_status matrix_rounder_run(matrix_rounder *r, layer_matrix *m, double *error, double *energy,
-                               gust_error *err) {
-  if (m->target->type != GUST_TYPE_Q4 && m->target->type != GUST_TYPE_Q8) return GUST_OK;
+gust_status matrix_rounder_run(matrix_rounder *r, layer_matrix *m, gust_error *err) {
   size_t groups = (m->panel_count + FEEDBACK_PANELS - 1) / FEEDBACK_PANELS;
-  m->packed_bytes = (size_t)m->target->bytes;
-  m->packed = calloc(1, m->packed_bytes);
-  if (!m->packed) return gust_fail_memory(err, "a rounded matrix", m->packed_bytes);
   group_result *results = calloc(groups, sizeof *results);
   if (!results) return gust_fail_memory(err, "calibration", groups * sizeof *results);
   gust_status status = round_all(r, m, results, groups, err);
-  *error = *energy = 0;
+  m->error = m->energy = 0;
   for (size_t i = 0; i < groups; i++) {
-    *error += results[i].error;
-    *energy += results[i].energy;
+    m->error += results[i].error;
+    m->energy += results[i].energy;
   }
   free(results);
   return status;

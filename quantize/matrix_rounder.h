@@ -33,9 +33,8 @@ void matrix_rounder_destroy(matrix_rounder *r);
 gust_status matrix_rounder_begin(matrix_rounder *r, size_t columns, const float *x,
                                  const float *difference, const float *lag, gust_error *err);
 
-/* Rounds `m` to its target's type, where that is q4 or q8, into m->packed; *error
- * and *energy get sum (w - w')^2 and sum w^2. */
-gust_status matrix_rounder_run(matrix_rounder *r, layer_matrix *m, double *error, double *energy,
-                               gust_error *err);
+/* Rounds `m` to its target's type, q4 or q8, into m->packed, for which there is
+ * room; sets its error and energy. */
+gust_status matrix_rounder_run(matrix_rounder *r, layer_matrix *m, gust_error *err);
 
 #endif

@@ -1,10 +1,11 @@
 #include "sha256.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define BLOCK 64u
 
-static const uint32_t round_constant[64] = {
+const uint32_t gust_sha256_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -34,8 +35,8 @@ static void take_block(uint32_t word[8], const uint8_t *p) {
   uint32_t e = word[4], f = word[5], g = word[6], h = word[7];
   for (int i = 0; i < 64; i++) {
     uint32_t choose = (e & f) ^ (~e & g), majority = (a & b) ^ (a & c) ^ (b & c);
-    uint32_t t =
-        h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + choose + round_constant[i] + w[i];
+    uint32_t t = h + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + choose +
+                 gust_sha256_constants[i] + w[i];
     uint32_t u = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + majority;
     h = g, g = f, f = e, e = d + t;
     d = c, c = b, b = a, a = t + u;
@@ -44,39 +45,62 @@ static void take_block(uint32_t word[8], const uint8_t *p) {
   word[4] += e, word[5] += f, word[6] += g, word[7] += h;
 }
 
-void gust_sha256_begin(gust_sha256 *state) {
+void gust_sha256_blocks_c(uint32_t word[8], const uint8_t *blocks, size_t count) {
+  for (; count > 0; count--, blocks += BLOCK) take_block(word, blocks);
+}
+
+#ifdef GUST_HAVE_SHANI
+#include <cpuid.h>
+
+/* The instructions work on SSE registers, which every 64-bit system saves. */
+static bool has_shani(void) {
+  unsigned a, b, c, d, b7;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_1) && (c & bit_SSSE3) &&
+         __get_cpuid_count(7, 0, &a, &b7, &c, &d) && (b7 & bit_SHA);
+}
+#endif
+
+gust_sha256_blocks_fn *gust_sha256_fastest(void) {
+#ifdef GUST_HAVE_SHANI
+  if (has_shani()) return gust_sha256_blocks_shani;
+#endif
+  return gust_sha256_blocks_c;
+}
+
+void gust_sha256_begin(gust_sha256 *hash) {
   static const uint32_t first[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                     0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  memset(state, 0, sizeof *state);
-  memcpy(state->word, first, sizeof first);
+  memset(hash, 0, sizeof *hash);
+  memcpy(hash->state.word, first, sizeof first);
+  hash->take = gust_sha256_fastest();
 }
 
-void gust_sha256_update(gust_sha256 *state, const void *data, size_t bytes) {
+void gust_sha256_update(gust_sha256 *hash, const void *data, size_t bytes) {
   const uint8_t *p = data;
+  gust_sha256_state *s = &hash->state;
   if (!bytes) return;
-  state->total += bytes;
-  if (state->rest_bytes) {
-    size_t take = BLOCK - state->rest_bytes;
-    if (take > bytes) take = bytes;
-    memcpy(state->rest + state->rest_bytes, p, take);
-    state->rest_bytes += take;
+  size_t have = s->total % BLOCK;
+  s->total += bytes;
+  if (have) {
+    size_t take = bytes < BLOCK - have ? bytes : BLOCK - have;
+    memcpy(s->rest + have, p, take);
     p += take;
     bytes -= take;
-    if (state->rest_bytes < BLOCK) return;
-    take_block(state->word, state->rest);
-    state->rest_bytes = 0;
+    if (have + take < BLOCK) return;
+    hash->take(s->word, s->rest, 1);
+    memset(s->rest, 0, BLOCK);
   }
-  for (; bytes >= BLOCK; p += BLOCK, bytes -= BLOCK) take_block(state->word, p);
-  if (bytes) memcpy(state->rest, p, bytes);
-  state->rest_bytes = bytes;
+  hash->take(s->word, p, bytes / BLOCK);
+  if (bytes % BLOCK) memcpy(s->rest, p + bytes / BLOCK * BLOCK, bytes % BLOCK);
 }
 
-void gust_sha256_end(gust_sha256 *state, uint8_t digest[32]) {
-  uint64_t bits = state->total * 8;
+void gust_sha256_end(gust_sha256 *hash, uint8_t digest[32]) {
+  uint64_t bits = hash->state.total * 8;
   uint8_t padding[BLOCK + 8] = {0x80};
   /* To 56 modulo 64, then the message's length in bits, big-endian. */
-  size_t bytes = 1 + (BLOCK + 55 - state->rest_bytes) % BLOCK;
+  size_t bytes = 1 + (size_t)(BLOCK + 55 - hash->state.total % BLOCK) % BLOCK;
   for (int i = 0; i < 8; i++) padding[bytes + (size_t)i] = (uint8_t)(bits >> (56 - 8 * i));
-  gust_sha256_update(state, padding, bytes + 8);
-  for (size_t i = 0; i < 32; i++) digest[i] = (uint8_t)(state->word[i / 4] >> (24 - 8 * (i % 4)));
+  gust_sha256_update(hash, padding, bytes + 8);
+  for (size_t i = 0; i < 32; i++)
+    digest[i] = (uint8_t)(hash->state.word[i / 4] >> (24 - 8 * (i % 4)));
 }

@@ -12,10 +12,9 @@
 /* --- memory ------------------------------------------------------------------------ */
 
 gust_status tensor_packer_create(tensor_packer *packer, const gust_kernels *kernels,
-                                 gust_pool *pool, file_writer *writer, packer_progress_fn *progress,
-                                 void *user, gust_error *err) {
-  *packer = (tensor_packer){
-      .kernels = *kernels, .pool = pool, .writer = writer, .progress = progress, .user = user};
+                                 gust_pool *pool, const file_writer *writer,
+                                 const packer_calls *calls, gust_error *err) {
+  *packer = (tensor_packer){.kernels = *kernels, .pool = pool, .writer = writer, .calls = *calls};
   size_t bytes = gust_pool_threads(pool) * sizeof *packer->scratch;
   packer->scratch = calloc(1, bytes);
   return packer->scratch ? GUST_OK : gust_fail_memory(err, "converter", bytes);
@@ -25,7 +24,7 @@ void tensor_packer_destroy(tensor_packer *packer) {
   if (packer->scratch)
     for (unsigned i = 0; i < gust_pool_threads(packer->pool); i++) free(packer->scratch[i]);
   free(packer->scratch);
-  free(packer->out);
+  for (int i = 0; i < 2; i++) free(packer->groups[i].bytes);
   free(packer->row_codes);
   free(packer->results);
   memset(packer, 0, sizeof *packer);
@@ -39,36 +38,95 @@ static bool grow(void **memory, size_t *have, size_t need) {
   return *memory != NULL;
 }
 
-/* Room for a group of `panels` panels, and the row codes of all of them. */
-static gust_status reserve(tensor_packer *packer, size_t k_padded, size_t panels,
-                           size_t panel_bytes, size_t code_bytes, gust_error *err) {
-  size_t rows_bytes = (GUST_PANEL_ROWS + 1) * k_padded * sizeof(float);
-  if (packer->scratch_bytes < rows_bytes) {
-    packer->scratch_bytes = 0;
-    for (unsigned i = 0; i < gust_pool_threads(packer->pool); i++) {
-      size_t none = 0;
-      if (!grow((void **)&packer->scratch[i], &none, rows_bytes))
-        return gust_fail_memory(err, "rows of a matrix", rows_bytes);
-    }
-    packer->scratch_bytes = rows_bytes;
+static gust_status reserve_scratch(tensor_packer *packer, size_t bytes, gust_error *err) {
+  if (packer->scratch_bytes >= bytes) return GUST_OK;
+  packer->scratch_bytes = 0;
+  for (unsigned i = 0; i < gust_pool_threads(packer->pool); i++) {
+    size_t none = 0;
+    if (!grow((void **)&packer->scratch[i], &none, bytes))
+      return gust_fail_memory(err, "rows of a matrix", bytes);
   }
+  packer->scratch_bytes = bytes;
+  return GUST_OK;
+}
+
+/* Room in the group that is to be filled. */
+static gust_status reserve_group(tensor_packer *packer, size_t bytes, gust_error *err) {
+  packed_group *group = &packer->groups[packer->filling];
+  return grow((void **)&group->bytes, &group->room, bytes)
+             ? GUST_OK
+             : gust_fail_memory(err, "a group of panels", bytes);
+}
+
+/* Results for a group of `panels` panels, row codes for a whole tensor. */
+static gust_status reserve_results(tensor_packer *packer, size_t panels, size_t code_bytes,
+                                   gust_error *err) {
   size_t result_bytes = packer->result_count * sizeof *packer->results;
-  bool enough = grow((void **)&packer->out, &packer->out_bytes, panels * panel_bytes) &&
-                grow((void **)&packer->row_codes, &packer->row_code_bytes, code_bytes) &&
+  bool enough = grow((void **)&packer->row_codes, &packer->row_code_bytes, code_bytes) &&
                 grow((void **)&packer->results, &result_bytes, panels * sizeof *packer->results);
   packer->result_count = result_bytes / sizeof *packer->results;
-  return enough ? GUST_OK : gust_fail_memory(err, "a group of panels", panels * panel_bytes);
+  return enough ? GUST_OK : gust_fail_memory(err, "row codes", code_bytes);
+}
+
+/* --- writing ----------------------------------------------------------------------- */
+
+static packed_group *waiting_group(tensor_packer *packer) {
+  return &packer->groups[!packer->filling];
+}
+
+/* On any thread, while the next group is packed. */
+static void write_waiting(tensor_packer *packer) {
+  packed_group *group = waiting_group(packer);
+  if (group->first) gust_xxh64_begin(&packer->sum, 0);
+  gust_xxh64_update(&packer->sum, group->bytes, group->count);
+  group->status = file_writer_put(packer->writer, group->bytes, group->count, group->offset,
+                                  &packer->write_error);
+}
+
+/* After write_waiting. */
+static gust_status take_written(tensor_packer *packer, gust_error *err) {
+  packed_group *group = waiting_group(packer);
+  packer->waiting = false;
+  if (group->status) {
+    if (err) *err = packer->write_error;
+    return group->status;
+  }
+  if (!group->last) return GUST_OK;
+  packer->written.target->checksum = gust_xxh64_end(&packer->sum);
+  return packer->calls.finished(packer->calls.user, &packer->written, err);
+}
+
+gust_status tensor_packer_flush(tensor_packer *packer, gust_error *err) {
+  if (!packer->waiting) return GUST_OK;
+  write_waiting(packer);
+  return take_written(packer, err);
+}
+
+/* The filled group is now the one that waits. */
+static void hand_over(tensor_packer *packer, size_t count, uint64_t offset, bool first, bool last) {
+  packed_group *group = &packer->groups[packer->filling];
+  group->count = count;
+  group->offset = offset;
+  group->first = first;
+  group->last = last;
+  packer->filling = !packer->filling;
+  packer->waiting = true;
+}
+
+static gust_status report(const tensor_packer *packer, uint64_t bytes, gust_error *err) {
+  if (!packer->calls.progress(packer->calls.user, bytes)) return GUST_OK;
+  return gust_fail(err, GUST_E_CANCELLED, "%s: the conversion was stopped", packer->writer->target);
 }
 
 /* --- one group ----------------------------------------------------------------------- */
 
 typedef struct group_job {
   tensor_packer *packer;
+  const safetensors_file *file;
   const safetensors_tensor *source;
   const tensor_recipe *recipe;
-  size_t first_panel;  /* the group's, in the tensor */
-  const uint8_t *data; /* the group's first row */
-  size_t data_bytes;
+  size_t first_panel;             /* the group's, in the tensor */
+  size_t at, bytes, ahead;        /* of the group in the source, and of the next to be read */
   size_t rows, columns, k_padded; /* rows: true ones of the group */
   gust_type type;
   size_t panel_bytes;
@@ -84,7 +142,7 @@ static void load_values(const group_job *job, size_t panel, float *row, float *v
   size_t element_bytes = safetensors_element_bytes(job->source->dtype);
   memset(values, 0, GUST_PANEL_ROWS * job->k_padded * sizeof *values);
   for (size_t r = 0; r < GUST_PANEL_ROWS && first + r < job->rows; r++) {
-    const uint8_t *data = job->data + (first + r) * columns * element_bytes;
+    const uint8_t *data = job->file->map.data + job->at + (first + r) * columns * element_bytes;
     size_t finite = safetensors_to_floats(job->source->dtype, data, columns, row);
     if (finite < columns) {
       *result = (panel_result){.bad = true, .bad_row = first + r, .bad_column = finite};
@@ -103,7 +161,7 @@ static void pack_panel(const group_job *job, size_t panel, unsigned worker) {
   if (result->bad) return;
   size_t count = GUST_PANEL_ROWS * job->k_padded;
   for (size_t i = 0; i < count; i++) result->energy += (double)values[i] * (double)values[i];
-  uint8_t *packed = packer->out + panel * job->panel_bytes;
+  uint8_t *packed = packer->groups[packer->filling].bytes + panel * job->panel_bytes;
   uint8_t *row_codes = job->row_codes + panel * GUST_PANEL_ROWS;
   const tensor_recipe *recipe = job->recipe;
   result->error = recipe->pack
@@ -113,129 +171,147 @@ static void pack_panel(const group_job *job, size_t panel, unsigned worker) {
                                         job->k_padded, packed, row_codes);
 }
 
-/* Item 0 hashes the source, which only one thread can do; it goes first, while
- * the others begin with the panels. */
+/* What only one thread can do goes first, while the others begin with panels. */
+enum { ITEM_HASH, ITEM_WRITE, ITEM_PANELS };
+
 static void group_items(void *arg, size_t begin, size_t end, unsigned worker) {
   const group_job *job = arg;
   for (size_t i = begin; i < end; i++) {
-    if (i == 0)
-      gust_sha256_update(job->hash, job->data, job->data_bytes);
-    else
-      pack_panel(job, i - 1, worker);
+    if (i >= ITEM_PANELS) {
+      pack_panel(job, i - ITEM_PANELS, worker);
+    } else if (i == ITEM_WRITE) {
+      if (job->packer->waiting) write_waiting(job->packer);
+    } else {
+      os_will_need(&job->file->map, job->at + job->bytes, job->ahead);
+      if (job->hash) gust_sha256_update(job->hash, job->file->map.data + job->at, job->bytes);
+    }
   }
 }
 
 /* --- one tensor ---------------------------------------------------------------------- */
 
-static gust_status take_results(const tensor_packer *packer, size_t panels, size_t first_row,
-                                const safetensors_file *file, const safetensors_tensor *source,
-                                double *error, double *energy, gust_error *err) {
+static gust_status take_results(const group_job *job, size_t panels, packed_tensor *tensor,
+                                gust_error *err) {
   for (size_t i = 0; i < panels; i++) {
-    const panel_result *result = &packer->results[i];
+    const panel_result *result = &job->packer->results[i];
     if (result->bad)
       return gust_fail(err, GUST_E_FORMAT,
                        "%s: tensor '%s': expected finite weights, found NaN or infinity in row "
                        "%zu, column %zu; the checkpoint is damaged",
-                       file->path, source->name, first_row + result->bad_row, result->bad_column);
-    *error += result->error;
-    *energy += result->energy;
+                       job->file->path, job->source->name,
+                       job->first_panel * GUST_PANEL_ROWS + result->bad_row, result->bad_column);
+    tensor->error += result->error;
+    tensor->energy += result->energy;
   }
   return GUST_OK;
 }
 
+static bool has_row_codes(gust_type type) {
+  return type == GUST_TYPE_Q8 || type == GUST_TYPE_Q4;
+}
+
+/* Packs `count` panels from job->first_panel, of `panels`, while the group before
+ * them is written. */
+static gust_status pack_group(group_job *job, size_t count, size_t panels, packed_tensor *tensor,
+                              gust_error *err) {
+  tensor_packer *packer = job->packer;
+  size_t code_bytes = has_row_codes(job->type) ? gust_row_code_bytes(panels) : 0;
+  size_t bytes = count * job->panel_bytes;
+  bool first = job->first_panel == 0, last = job->first_panel + count == panels;
+  gust_status status = reserve_group(packer, bytes + code_bytes, err);
+  if (status) return status;
+  gust_pool_run(packer->pool, group_items, job, count + ITEM_PANELS, 1);
+  os_dont_need(&job->file->map, job->at, job->bytes);
+  if (packer->waiting) status = take_written(packer, err);
+  if (!status) status = take_results(job, count, tensor, err);
+  if (status) return status;
+  uint8_t *out = packer->groups[packer->filling].bytes;
+  if (last && code_bytes) {
+    memcpy(out + bytes, packer->row_codes, code_bytes);
+    bytes += code_bytes;
+  }
+  if (last) {
+    if (job->hash) tensor->hash = job->hash->state;
+    packer->written = *tensor;
+  }
+  hand_over(packer, bytes, tensor->target->offset + job->first_panel * job->panel_bytes, first,
+            last);
+  return report(packer, job->bytes, err);
+}
+
 static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *file,
                                const safetensors_tensor *source, const tensor_recipe *recipe,
-                               gust_tensor *target, gust_sha256 *hash, double *error,
-                               double *energy, gust_error *err) {
+                               gust_tensor *target, gust_sha256 *hash, gust_error *err) {
   size_t rows = (size_t)target->shape[0], columns = (size_t)target->shape[1];
-  size_t k_padded = gust_round_up(columns, GUST_TILE_K);
   size_t row_bytes = columns * safetensors_element_bytes(source->dtype);
-  size_t panel_bytes = gust_type_panel_bytes(target->type, k_padded);
   size_t panels = (rows + GUST_PANEL_ROWS - 1) / GUST_PANEL_ROWS;
-  size_t code_bytes = gust_row_code_bytes(panels);
   size_t per_group = GROUP_BYTES / (row_bytes * GUST_PANEL_ROWS);
   if (per_group == 0) per_group = 1;
   if (per_group > panels) per_group = panels;
-  gust_status status = reserve(packer, k_padded, per_group, panel_bytes, code_bytes, err);
+  group_job job = {.packer = packer,
+                   .file = file,
+                   .source = source,
+                   .recipe = recipe,
+                   .columns = columns,
+                   .k_padded = gust_round_up(columns, GUST_TILE_K),
+                   .type = target->type,
+                   .hash = hash};
+  job.panel_bytes = gust_type_panel_bytes(target->type, job.k_padded);
+  packed_tensor tensor = {.target = target};
+  size_t scratch = (GUST_PANEL_ROWS + 1) * job.k_padded * sizeof(float);
+  size_t code_bytes = gust_row_code_bytes(panels);
+  gust_status status = reserve_scratch(packer, scratch, err);
+  if (!status) status = reserve_results(packer, per_group, code_bytes, err);
   if (status) return status;
   memset(packer->row_codes, 0, code_bytes);
-
-  gust_xxh64 sum;
-  gust_xxh64_begin(&sum, 0);
-  uint64_t offset = target->offset;
-  for (size_t panel = 0; panel < panels; panel += per_group) {
+  for (size_t panel = 0; panel < panels && !status; panel += per_group) {
     size_t count = panels - panel < per_group ? panels - panel : per_group;
-    size_t first_row = panel * GUST_PANEL_ROWS, group_rows = count * GUST_PANEL_ROWS;
-    if (group_rows > rows - first_row) group_rows = rows - first_row;
-    size_t at = source->offset + first_row * row_bytes, bytes = group_rows * row_bytes;
-    group_job job = {.packer = packer,
-                     .source = source,
-                     .recipe = recipe,
-                     .first_panel = panel,
-                     .data = file->map.data + at,
-                     .data_bytes = bytes,
-                     .rows = group_rows,
-                     .columns = columns,
-                     .k_padded = k_padded,
-                     .type = target->type,
-                     .panel_bytes = panel_bytes,
-                     .row_codes = packer->row_codes + first_row,
-                     .hash = hash};
-    gust_pool_run(packer->pool, group_items, &job, count + 1, 1);
-    status = take_results(packer, count, first_row, file, source, error, energy, err);
-    if (status) return status;
-    gust_xxh64_update(&sum, packer->out, count * panel_bytes);
-    status = file_writer_put(packer->writer, packer->out, count * panel_bytes, offset, err);
-    if (status) return status;
-    offset += count * panel_bytes;
-    os_dont_need(&file->map, at, bytes);
-    if (packer->progress(packer->user, bytes))
-      return gust_fail(err, GUST_E_CANCELLED,
-                       "%s: the conversion was stopped; nothing is left of it",
-                       packer->writer->target);
+    size_t first_row = panel * GUST_PANEL_ROWS;
+    job.first_panel = panel;
+    job.rows = count * GUST_PANEL_ROWS;
+    if (job.rows > rows - first_row) job.rows = rows - first_row;
+    job.at = source->offset + first_row * row_bytes;
+    job.bytes = job.rows * row_bytes;
+    job.ahead = per_group * GUST_PANEL_ROWS * row_bytes;
+    job.row_codes = packer->row_codes + first_row;
+    status = pack_group(&job, count, panels, &tensor, err);
   }
-  if (target->type == GUST_TYPE_Q8 || target->type == GUST_TYPE_Q4) {
-    gust_xxh64_update(&sum, packer->row_codes, code_bytes);
-    status = file_writer_put(packer->writer, packer->row_codes, code_bytes, offset, err);
-  }
-  target->checksum = gust_xxh64_end(&sum);
   return status;
 }
 
 /* Norms are small: one thread, one piece. */
 static gust_status pack_vector(tensor_packer *packer, const safetensors_file *file,
                                const safetensors_tensor *source, gust_tensor *target,
-                               gust_sha256 *hash, double *energy, gust_error *err) {
-  size_t count = (size_t)target->shape[0], padded = gust_round_up(count, GUST_TILE_K);
-  float *values = calloc(padded, sizeof *values);
-  if (!values) return gust_fail_memory(err, "vector", padded * sizeof *values);
+                               gust_sha256 *hash, gust_error *err) {
+  size_t count = (size_t)target->shape[0];
+  size_t bytes = gust_round_up(count, GUST_TILE_K) * sizeof(float);
   const uint8_t *data = file->map.data + source->offset;
-  gust_sha256_update(hash, data, source->bytes);
+  gust_status status = tensor_packer_flush(packer, err);
+  if (!status) status = reserve_group(packer, bytes, err);
+  if (status) return status;
+  float *values = (float *)(void *)packer->groups[packer->filling].bytes;
+  memset(values, 0, bytes);
   size_t finite = safetensors_to_floats(source->dtype, data, count, values);
-  gust_status status = GUST_OK;
   if (finite < count)
-    status = gust_fail(err, GUST_E_FORMAT,
-                       "%s: tensor '%s': expected finite weights, found NaN or infinity in row 0, "
-                       "column %zu; the checkpoint is damaged",
-                       file->path, source->name, finite);
-  for (size_t i = 0; i < count; i++) *energy += (double)values[i] * (double)values[i];
-  size_t bytes = padded * sizeof *values;
-  target->checksum = gust_xxh64_of(values, bytes, 0);
-  if (!status) status = file_writer_put(packer->writer, values, bytes, target->offset, err);
-  if (!status && packer->progress(packer->user, source->bytes))
-    status =
-        gust_fail(err, GUST_E_CANCELLED, "%s: the conversion was stopped; nothing is left of it",
-                  packer->writer->target);
-  free(values);
-  return status;
+    return gust_fail(err, GUST_E_FORMAT,
+                     "%s: tensor '%s': expected finite weights, found NaN or infinity in row 0, "
+                     "column %zu; the checkpoint is damaged",
+                     file->path, source->name, finite);
+  packer->written = (packed_tensor){.target = target};
+  for (size_t i = 0; i < count; i++)
+    packer->written.energy += (double)values[i] * (double)values[i];
+  if (hash) {
+    gust_sha256_update(hash, data, source->bytes);
+    packer->written.hash = hash->state;
+  }
+  hand_over(packer, bytes, target->offset, true, true);
+  return report(packer, source->bytes, err);
 }
 
 gust_status tensor_packer_run(tensor_packer *packer, const safetensors_file *file,
                               const safetensors_tensor *source, const tensor_recipe *recipe,
-                              gust_tensor *target, gust_sha256 *hash, double *error, double *energy,
-                              gust_error *err) {
+                              gust_tensor *target, gust_sha256 *hash, gust_error *err) {
   static const tensor_recipe plain = {0};
-  if (target->rank == 1) return pack_vector(packer, file, source, target, hash, energy, err);
-  return pack_matrix(packer, file, source, recipe ? recipe : &plain, target, hash, error, energy,
-                     err);
+  if (target->rank == 1) return pack_vector(packer, file, source, target, hash, err);
+  return pack_matrix(packer, file, source, recipe ? recipe : &plain, target, hash, err);
 }

@@ -1,5 +1,6 @@
 /* Packs one tensor after the other, a group of panels at a time, on all threads
- * of a pool. The bytes do not depend on the number of threads. */
+ * of a pool. While a group is packed, the one before it is written and the next
+ * one read ahead. The bytes do not depend on the number of threads. */
 #ifndef GUST_TENSOR_PACKER_H
 #define GUST_TENSOR_PACKER_H
 
@@ -19,9 +20,6 @@ typedef struct panel_result {
   bool bad;
 } panel_result;
 
-/* Called after every group with the bytes of source handled; true stops. */
-typedef bool packer_progress_fn(void *user, uint64_t bytes);
-
 /* Packs a panel as gust_panel_pack does, in some other way: the panel'th of its
  * tensor, in the tensor's type, on thread `worker` of the pool. `values` may be
  * overwritten. Panels of one tensor are packed at once on several threads, in
@@ -36,16 +34,44 @@ typedef struct tensor_recipe {
   void *user;              /* for pack */
 } tensor_recipe;
 
+/* What became of a tensor. */
+typedef struct packed_tensor {
+  gust_tensor *target;    /* its checksum is set */
+  double error, energy;   /* sums over its panels */
+  gust_sha256_state hash; /* the source's, after this tensor; zeros without one */
+} packed_tensor;
+
+typedef struct packer_calls {
+  /* After every group, with the bytes of source handled; true stops. */
+  bool (*progress)(void *user, uint64_t bytes);
+  /* After a tensor's last byte was written, in the order of the calls to
+   * tensor_packer_run, from the thread that calls the packer. */
+  gust_status (*finished)(void *user, const packed_tensor *tensor, gust_error *err);
+  void *user;
+} packer_calls;
+
+/* A packed group on its way to the file. */
+typedef struct packed_group {
+  uint8_t *bytes; /* panels, and after a quantized tensor's last its row codes */
+  size_t room, count;
+  uint64_t offset;
+  bool first, last; /* of its tensor */
+  gust_status status;
+} packed_group;
+
 typedef struct tensor_packer {
   gust_kernels kernels;
   gust_pool *pool;
-  file_writer *writer;
-  packer_progress_fn *progress;
-  void *user;
+  const file_writer *writer;
+  packer_calls calls;
   float **scratch; /* per worker: one row, then a panel's values, of k_padded columns */
   size_t scratch_bytes;
-  uint8_t *out; /* one group of panels */
-  size_t out_bytes;
+  packed_group groups[2]; /* one that is filled, one that is written */
+  unsigned filling;       /* index of the first of these */
+  bool waiting;           /* whether the other waits to be written */
+  packed_tensor written;  /* the tensor that waiting group belongs to */
+  gust_xxh64 sum;         /* of that tensor's bytes so far */
+  gust_error write_error;
   uint8_t *row_codes; /* of the whole tensor, which ends with them */
   size_t row_code_bytes;
   panel_result *results; /* one per panel of a group */
@@ -54,17 +80,19 @@ typedef struct tensor_packer {
 
 /* The pool and the writer must outlive the packer. */
 gust_status tensor_packer_create(tensor_packer *packer, const gust_kernels *kernels,
-                                 gust_pool *pool, file_writer *writer, packer_progress_fn *progress,
-                                 void *user, gust_error *err);
+                                 gust_pool *pool, const file_writer *writer,
+                                 const packer_calls *calls, gust_error *err);
 void tensor_packer_destroy(tensor_packer *packer);
 
 /* Reads `source`, whose shape is the target's, packs it in the target's type by
- * `recipe` (NULL: all zero), writes it at the target's offset and sets the
- * target's checksum. `hash` takes in the source's bytes; *error and
- * *energy grow by the tensor's sums. */
+ * `recipe` (NULL: all zero) and writes it at the target's offset. `hash`, which
+ * may be NULL, takes in the source's bytes. The tensor's last group may still be
+ * unwritten afterwards: target must stay where it is until then. */
 gust_status tensor_packer_run(tensor_packer *packer, const safetensors_file *file,
                               const safetensors_tensor *source, const tensor_recipe *recipe,
-                              gust_tensor *target, gust_sha256 *hash, double *error, double *energy,
-                              gust_error *err);
+                              gust_tensor *target, gust_sha256 *hash, gust_error *err);
+
+/* Writes what is still unwritten. */
+gust_status tensor_packer_flush(tensor_packer *packer, gust_error *err);
 
 #endif

@@ -70,9 +70,24 @@ static void pieces(void) {
   }
 }
 
+/* The processor's instructions and plain C, over any number of blocks. */
+static void same_blocks(void) {
+  uint8_t data[64 * 9];
+  unsigned long long seed = 8;
+  for (size_t i = 0; i < sizeof data; i++) data[i] = (uint8_t)check_random(&seed);
+  for (size_t count = 0; count <= 9; count++) {
+    uint32_t fast[8], plain[8];
+    for (size_t i = 0; i < 8; i++) fast[i] = plain[i] = (uint32_t)check_random(&seed);
+    gust_sha256_fastest()(fast, data, count);
+    gust_sha256_blocks_c(plain, data, count);
+    CHECK(memcmp(fast, plain, sizeof fast) == 0);
+  }
+}
+
 int main(void) {
   known_xxh64();
   known_sha256();
   pieces();
+  same_blocks();
   return check_finish();
 }

@@ -1,0 +1,258 @@
+/* Conversions that are stopped or killed: what they leave, and that the next one
+ * goes on from there and comes to the same bytes. */
+#define _XOPEN_SOURCE 700 /* utimensat, truncate, symlink */
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "checkpoint_maker.h"
+#include "convert.h"
+
+#define TENSORS 21 /* of the small model, each one group and so one call of progress */
+
+static const char *source, *output, *target, *partial;
+
+static size_t files_in(const char *folder) {
+  size_t count = 0;
+  DIR *dir = opendir(folder);
+  if (!dir) check_fatal("no folder", folder);
+  for (struct dirent *e; (e = readdir(dir));) count += e->d_name[0] != '.';
+  closedir(dir);
+  return count;
+}
+
+static bool exists(const char *path) {
+  return access(path, F_OK) == 0;
+}
+
+/* --- one conversion ------------------------------------------------------------------ */
+
+typedef struct watcher {
+  int calls, stop_at, kill_at;
+  uint64_t first_total;
+  char notes[512];
+} watcher;
+
+static bool watch(void *user, uint64_t done, uint64_t total) {
+  watcher *w = user;
+  CHECK(done <= total);
+  w->first_total = w->first_total ? w->first_total : total;
+  w->calls++;
+  if (w->calls == w->kill_at) raise(SIGKILL);
+  return w->calls == w->stop_at;
+}
+
+static void take_note(void *user, const char *line) {
+  watcher *w = user;
+  strncat(w->notes, line, sizeof w->notes - strlen(w->notes) - 1);
+}
+
+static gust_status convert(watcher *w, gust_type type, gust_convert_report *report,
+                           gust_error *err) {
+  gust_convert_options options = {
+      .type = type, .threads = 2, .progress = watch, .note = take_note, .user = w};
+  *err = (gust_error){0};
+  return gust_convert(source, target, &options, report, err);
+}
+
+/* In a process of its own, which dies at the given call of progress. */
+static void convert_killed(gust_type type, int kill_at) {
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    watcher w = {.kill_at = kill_at};
+    gust_error err;
+    convert(&w, type, NULL, &err);
+    _exit(1);
+  }
+  int status = 0;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+typedef struct bytes {
+  char *data;
+  size_t count;
+} bytes;
+
+/* What an undisturbed conversion gives. */
+static bytes reference(gust_type type) {
+  watcher w = {0};
+  gust_error err;
+  bytes b;
+  CHECK_EQ_INT(convert(&w, type, NULL, &err), GUST_OK);
+  CHECK_EQ_INT(w.calls, TENSORS);
+  CHECK_EQ_STR(w.notes, "");
+  b.data = check_read_file(target, &b.count);
+  remove(target);
+  return b;
+}
+
+/* Converts to the end and compares; returns how many tensors were there already. */
+static uint64_t finish(gust_type type, const bytes *want, const char *words) {
+  watcher w = {0};
+  gust_convert_report report;
+  gust_error err;
+  CHECK_EQ_INT(convert(&w, type, &report, &err), GUST_OK);
+  CHECK_EQ_STR(err.text, "");
+  CHECK_EQ_STR(w.notes, words);
+  CHECK_EQ_INT(w.calls + report.resumed, TENSORS);
+  bytes b;
+  b.data = check_read_file(target, &b.count);
+  CHECK(b.count == want->count && memcmp(b.data, want->data, b.count) == 0);
+  free(b.data);
+  CHECK_EQ_INT(files_in(output), 1);
+  remove(target);
+  return report.resumed;
+}
+
+static const char going_on[] = "going on with a conversion that was interrupted";
+static const char starting_over[] =
+    "an interrupted conversion was of another source, other options or another version: "
+    "starting over";
+
+/* --- cases --------------------------------------------------------------------------- */
+
+/* At every tensor: by progress, and by a signal that asks nobody. */
+static void interrupted(gust_type type) {
+  bytes want = reference(type);
+  for (int at = 1; at <= TENSORS; at++) {
+    watcher w = {.stop_at = at};
+    gust_error err;
+    check_write_file(target, "old", 3);
+    CHECK_EQ_INT(convert(&w, type, NULL, &err), GUST_E_CANCELLED);
+    CHECK_CONTAINS(err.text,
+                   "model.gust: the conversion was stopped; the same command goes on "
+                   "from there, or remove ");
+    CHECK_CONTAINS(err.text, "model.gust.converting");
+    size_t old;
+    free(check_read_file(target, &old));
+    CHECK_EQ_INT(old, 3);
+    CHECK(files_in(output) == 2 && exists(partial));
+    CHECK_EQ_INT(finish(type, &want, going_on), at);
+  }
+  for (int at = 1; at <= TENSORS; at += 3) {
+    convert_killed(type, at);
+    CHECK(!exists(target) && files_in(output) == 1 && exists(partial));
+    CHECK_EQ_INT(finish(type, &want, going_on), at - 1); /* the last was not written yet */
+  }
+  /* Killed again and again. */
+  for (int at = 0; at < 5; at++) convert_killed(type, 3);
+  CHECK_EQ_INT(finish(type, &want, going_on), 10);
+  free(want.data);
+}
+
+static void changed(void) {
+  bytes q4 = reference(GUST_TYPE_Q4), q8 = reference(GUST_TYPE_Q8);
+  convert_killed(GUST_TYPE_Q4, 10);
+  CHECK_EQ_INT(finish(GUST_TYPE_Q8, &q8, starting_over), 0);
+  convert_killed(GUST_TYPE_Q8, 10);
+  CHECK_EQ_INT(finish(GUST_TYPE_Q4, &q4, starting_over), 0);
+
+  /* Another time of change is another source; another recipe another result. */
+  char shard[512];
+  snprintf(shard, sizeof shard, "%s/model.safetensors", source);
+  convert_killed(GUST_TYPE_Q4, 10);
+  const struct timespec times[2] = {{1000, 0}, {1000, 5}};
+  CHECK(utimensat(AT_FDCWD, shard, times, 0) == 0);
+  CHECK_EQ_INT(finish(GUST_TYPE_Q4, &q4, starting_over), 0);
+  convert_killed(GUST_TYPE_Q4, 10);
+  watcher w = {0};
+  gust_error err = {0};
+  gust_convert_options options = {
+      .type = GUST_TYPE_Q4, .recipe = 1, .progress = watch, .note = take_note, .user = &w};
+  CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_OK);
+  CHECK_EQ_STR(w.notes, starting_over);
+  remove(target);
+  free(q4.data);
+  free(q8.data);
+}
+
+/* A partial file that was damaged, cut off, or never one of ours. */
+static void damaged(void) {
+  bytes want = reference(GUST_TYPE_Q8);
+  size_t count;
+  for (int round = 0; round < 6; round++) {
+    convert_killed(GUST_TYPE_Q8, 15);
+    char *file = check_read_file(partial, &count);
+    file[want.count * (size_t)round / 6] ^= 1;
+    check_write_file(partial, file, count);
+    free(file);
+    CHECK(finish(GUST_TYPE_Q8, &want, going_on) <= 14);
+  }
+  convert_killed(GUST_TYPE_Q8, 15);
+  CHECK(truncate(partial, (off_t)want.count + 500) == 0); /* within the journal */
+  CHECK(finish(GUST_TYPE_Q8, &want, going_on) < 14);
+  convert_killed(GUST_TYPE_Q8, 15);
+  CHECK(truncate(partial, (off_t)want.count) == 0);
+  CHECK_EQ_INT(finish(GUST_TYPE_Q8, &want, starting_over), 0);
+  check_write_file(partial, "something else", 14);
+  CHECK_EQ_INT(finish(GUST_TYPE_Q8, &want, starting_over), 0);
+  free(want.data);
+}
+
+/* --- two at once ------------------------------------------------------------------------ */
+
+static bool start_another(void *user, uint64_t done, uint64_t total) {
+  gust_error err = {0};
+  (void)done, (void)total;
+  if ((*(int *)user)++ == 0) {
+    CHECK_EQ_INT(gust_convert(source, target, NULL, NULL, &err), GUST_E_IO);
+    CHECK_CONTAINS(err.text,
+                   "model.gust: expected to be the only one that writes it, found that "
+                   "another conversion does; wait for it, or give another name");
+  }
+  return false;
+}
+
+static void two_at_once(void) {
+  bytes want = reference(GUST_TYPE_Q4);
+  int calls = 0;
+  gust_error err = {0};
+  gust_convert_options options = {
+      .type = GUST_TYPE_Q4, .threads = 2, .progress = start_another, .user = &calls};
+  CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_OK);
+  size_t count;
+  char *file = check_read_file(target, &count);
+  CHECK(count == want.count && memcmp(file, want.data, count) == 0);
+  CHECK_EQ_INT(files_in(output), 1);
+  free(file);
+  remove(target);
+
+  /* What the name leads to elsewhere is not written to. */
+  const char *other = check_temp_file("other");
+  check_write_file(other, "other", 5);
+  CHECK(symlink(other, partial) == 0);
+  CHECK_EQ_INT(gust_convert(source, target, NULL, NULL, &err), GUST_E_IO);
+  file = check_read_file(other, &count);
+  CHECK_EQ_STR(file, "other");
+  free(file);
+  remove(partial);
+  free(want.data);
+}
+
+int main(void) {
+  source = check_temp_file("source");
+  output = check_temp_file("output");
+  target = check_temp_file("output/model.gust");
+  partial = check_temp_file("output/model.gust.converting");
+  mkdir(output, 0777);
+  maker_model m = maker_small(false, true);
+  maker_write(&m, source, "BF16", 1);
+  interrupted(GUST_TYPE_Q4);
+  changed();
+  damaged();
+  two_at_once();
+  maker_write(&m, source, "BF16", 3);
+  interrupted(GUST_TYPE_Q8);
+  maker_free(&m);
+  return check_finish();
+}
