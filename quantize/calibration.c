@@ -29,6 +29,8 @@ static const char *const part_names[PARTS] = {
 
 typedef struct run {
   const calibration *job;
+  tensor_sensitivity *sensitivities; /* to be measured, of the matrices not kept, and */
+  const bool *kept;                  /* nothing to be rounded; or NULL */
   const gust_config *config;
   calibration_ids ids;
   calibration_forward forward;
@@ -111,11 +113,23 @@ static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count
   return GUST_OK;
 }
 
+static gust_status measure_matrices(run *r, const layer_matrix *matrices, size_t count,
+                                    const float *x, gust_error *err) {
+  gust_status status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, NULL, NULL, err);
+  for (size_t i = 0; i < count && !status; i++) {
+    size_t index = index_of(r, &matrices[i]);
+    if (layer_matrix_is_quantized(&matrices[i]) && !r->kept[index])
+      status = matrix_rounder_measure(&r->rounder, &matrices[i], &r->sensitivities[index], err);
+  }
+  return status;
+}
+
 /* Rounds `count` matrices that share their inputs: `x` in the rounded model, and x +
  * difference in the source's. */
 static gust_status round_matrices(run *r, layer_matrix *matrices, size_t count, const float *x,
                                   const float *difference, const float *lag, gust_error *err) {
   bool all;
+  if (r->sensitivities) return measure_matrices(r, matrices, count, x, err);
   gust_status status = restore_matrices(r, matrices, count, &all, err);
   if (!status && !all)
     status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
@@ -229,18 +243,32 @@ static void tear_down(run *r) {
   free(r->norm);
 }
 
+/* From the embedding to the head. */
+static gust_status run_model(run *r, gust_error *err) {
+  layer_matrix embedding;
+  gust_status status = set_up(r, err);
+  if (!status) status = find_tensor(r, "model.embed_tokens.weight", &embedding, err);
+  if (!status) {
+    calibration_embed(&r->forward, &r->exact, &embedding);
+    calibration_embed(&r->forward, &r->rounded, &embedding);
+  }
+  for (uint32_t i = 0; i < r->config->layers && !status; i++) status = run_layer(r, i, err);
+  return status ? status : run_head(r, err);
+}
+
 gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err) {
   run r = {.job = job, .config = &job->header->config};
-  layer_matrix embedding;
-  gust_status status = set_up(&r, err);
-  if (!status) status = find_tensor(&r, "model.embed_tokens.weight", &embedding, err);
-  if (!status) {
-    calibration_embed(&r.forward, &r.exact, &embedding);
-    calibration_embed(&r.forward, &r.rounded, &embedding);
-  }
-  for (uint32_t i = 0; i < r.config->layers && !status; i++) status = run_layer(&r, i, err);
-  if (!status) status = run_head(&r, err);
+  gust_status status = run_model(&r, err);
   *tokens = r.ids.count;
+  tear_down(&r);
+  return status;
+}
+
+gust_status calibration_measure(const calibration *job, const bool *kept,
+                                tensor_sensitivity *sensitivities, gust_error *err) {
+  run r = {
+      .job = job, .config = &job->header->config, .sensitivities = sensitivities, .kept = kept};
+  gust_status status = run_model(&r, err);
   tear_down(&r);
   return status;
 }

@@ -18,6 +18,7 @@
 #include "format.h"
 #include "kernels.h"
 #include "pool.h"
+#include "tensor_types.h"
 
 /* Of a longer text the beginning is used. */
 #define CALIBRATION_ACTIVATION_BYTES ((size_t)2 << 30)
@@ -49,5 +50,11 @@ typedef struct calibration {
  * there is is left to the caller. The bytes depend on checkpoint, types and text
  * alone. *tokens: how many of the text were used. */
 gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err);
+
+/* Instead of rounding anything, fills in how much those matrices suffer from q4 and
+ * q8 of which kept[i] is false: one number pair for each tensor of the header, which
+ * needs no offsets yet. `restore`, `finished` and `writer` are not used. */
+gust_status calibration_measure(const calibration *job, const bool *kept,
+                                tensor_sensitivity *sensitivities, gust_error *err);
 
 #endif

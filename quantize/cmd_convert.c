@@ -17,7 +17,8 @@
 #include "kernels/os.h"
 
 typedef struct convert_values {
-  option_value output, type, calibrate, threads, cpu, json, quiet;
+  option_value output, type, calibrate, target_bits, threads, cpu, json, quiet;
+  option_texts keep;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -39,6 +40,20 @@ static const cli_option own_options[] = {
              "a file of at least a few thousand words as the model will see them, or \"default\": "
              "a built-in text",
      .place = offsetof(convert_values, calibrate)},
+    {.name = "keep",
+     .kind = OPTION_TEXTS,
+     .argument = "PATTERN=TYPE",
+     .help = "type of the matrices whose name in the file matches, with * and ?; may be given "
+             "several times, the last that matches decides",
+     .place = offsetof(convert_values, keep)},
+    {.name = "target-bits",
+     .kind = OPTION_REAL,
+     .argument = "B",
+     .help = "q8 instead of q4 where it helps most for its bytes, up to B bits per weight on "
+             "average over the matrices that are either",
+     .low = 0.5,
+     .high = 64,
+     .place = offsetof(convert_values, target_bits)},
     {.name = "threads",
      .kind = OPTION_COUNT,
      .argument = "N",
@@ -189,6 +204,9 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
       .cpu = values->cpu.given ? values->cpu.text : NULL,
+      .keep = values->keep.text,
+      .keep_count = values->keep.count,
+      .target_bits = values->target_bits.given ? values->target_bits.real : 0,
       .progress = show_progress,
       .note = values->quiet.given ? NULL : show_note,
       .user = &screen};

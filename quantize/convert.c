@@ -1,6 +1,7 @@
 #include "convert.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "json_file.h"
 #include "os.h"
 #include "pool.h"
+#include "sensitivity.h"
 #include "tensor_map.h"
 #include "tensor_packer.h"
 #include "tensor_types.h"
@@ -39,6 +41,7 @@ typedef struct conversion {
   bool resuming;            /* so far all tensors were finished by that */
   size_t finished, resumed; /* tensors; the second of the first */
   size_t calibration_tokens;
+  bool *kept;       /* per tensor of the header: its type was given */
   bool *calibrated; /* per tensor of the header, whether it is done; or NULL */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
 } conversion;
@@ -330,6 +333,21 @@ static gust_status keep_calibrated(void *user, size_t index, double error, doubl
   return journal_finish(&c->journal, index, &entry, err);
 }
 
+static calibration calibration_of(conversion *c) {
+  return (calibration){.source = &c->source,
+                       .header = &c->header,
+                       .kernels = &c->packer.kernels,
+                       .pool = c->pool,
+                       .writer = &c->writer,
+                       .text = c->options.calibration,
+                       .text_bytes = c->options.calibration_bytes,
+                       .text_name = c->options.calibration_name,
+                       .progress = advance,
+                       .restore = restore_tensor,
+                       .finished = keep_calibrated,
+                       .user = c};
+}
+
 /* Before the rest, which goes shard by shard: calibration goes layer by layer. What
  * is left for the rest takes no time and is not resumed. */
 static gust_status calibrate(conversion *c, gust_error *err) {
@@ -337,21 +355,53 @@ static gust_status calibrate(conversion *c, gust_error *err) {
   size_t bytes = c->header.tensor_count * sizeof *c->calibrated;
   c->calibrated = calloc(1, bytes);
   if (!c->calibrated) return gust_fail_memory(err, "calibration", bytes);
-  calibration job = {.source = &c->source,
-                     .header = &c->header,
-                     .kernels = &c->packer.kernels,
-                     .pool = c->pool,
-                     .writer = &c->writer,
-                     .text = c->options.calibration,
-                     .text_bytes = c->options.calibration_bytes,
-                     .text_name = c->options.calibration_name,
-                     .progress = advance,
-                     .restore = restore_tensor,
-                     .finished = keep_calibrated,
-                     .user = c};
+  calibration job = calibration_of(c);
   gust_status status = calibration_run(&job, &c->calibration_tokens, err);
   c->resuming = false;
   return status;
+}
+
+/* --- types ------------------------------------------------------------------------------- */
+
+static gust_status give_types(conversion *c, gust_error *err) {
+  tensor_types_assign(&c->header, c->options.type);
+  c->kept = calloc(c->header.tensor_count, sizeof *c->kept);
+  if (!c->kept) return gust_fail_memory(err, "types", c->header.tensor_count);
+  return tensor_types_keep(&c->header, c->options.keep, c->options.keep_count, c->kept, err);
+}
+
+/* What every matrix suffers; the embedding, which is no linear layer, by its weights
+ * in any case. */
+static gust_status measure(conversion *c, tensor_sensitivity *sensitivities, gust_error *err) {
+  c->total *= 2; /* once to measure, once to convert */
+  gust_status status =
+      sensitivity_measure(&c->source, &c->map, &c->header, c->kept, &c->packer.kernels, c->pool,
+                          advance, c, sensitivities, err);
+  if (status || !c->options.calibration) return status;
+  c->total += c->total / 2;
+  calibration job = calibration_of(c);
+  return calibration_measure(&job, c->kept, sensitivities, err);
+}
+
+static gust_status choose_types(conversion *c, gust_error *err) {
+  if (!(c->options.target_bits > 0)) return GUST_OK;
+  size_t bytes = c->header.tensor_count * sizeof(tensor_sensitivity);
+  tensor_sensitivity *sensitivities = calloc(1, bytes);
+  if (!sensitivities) return gust_fail_memory(err, "sensitivities", bytes);
+  /* Before long work: whether the number is within reach. */
+  gust_status status =
+      tensor_types_choose(&c->header, sensitivities, c->kept, c->options.target_bits, err);
+  if (!status) status = measure(c, sensitivities, err);
+  if (!status)
+    status = tensor_types_choose(&c->header, sensitivities, c->kept, c->options.target_bits, err);
+  free(sensitivities);
+  if (status) return status;
+  char kinds[256], line[320];
+  tensor_types_describe(&c->header, kinds, sizeof kinds);
+  snprintf(line, sizeof line, "%.3f bits per weight of the quantized matrices; q8 for %s",
+           tensor_types_bits(&c->header), *kinds ? kinds : "none");
+  note(c, line);
+  return GUST_OK;
 }
 
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
@@ -361,11 +411,12 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = checkpoint_open(&c->source, folder, err);
   if (!status) status = check_target(c, folder, err);
   if (!status) status = tensor_map_build(&c->map, header, &c->source, err);
-  if (!status) tensor_types_assign(header, c->options.type);
+  if (!status) status = give_types(c, err);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
-  if (!status) status = place_tensors(c, err);
   if (!status) status = start_workers(c, err);
+  if (!status) status = choose_types(c, err);
+  if (!status) status = place_tensors(c, err);
   if (!status) status = open_target(c, err);
   if (!status) status = calibrate(c, err);
   if (!status) status = convert_shards(c, err);
@@ -411,6 +462,10 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
   if ((unsigned)c.options.type >= GUST_TYPE_COUNT)
     return gust_fail(err, GUST_E_ARGUMENT, "type: expected q4, q8, bf16 or f32, found %u",
                      (unsigned)c.options.type);
+  if (c.options.target_bits > 0 && c.options.type != GUST_TYPE_Q4)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "target bits choose between q4 and q8: expected type q4, found %s",
+                     gust_type_name(c.options.type));
   if (c.options.calibration)
     c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
   gust_status status = run(&c, source_folder, err);
@@ -427,5 +482,6 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
   tensor_map_clear(&c.map);
   checkpoint_close(&c.source);
   free(c.calibrated);
+  free(c.kept);
   return status;
 }

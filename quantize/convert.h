@@ -11,6 +11,10 @@ typedef struct gust_convert_options {
   const char *calibration; /* text to calibrate on (calibration.h); NULL: none */
   size_t calibration_bytes;
   const char *calibration_name; /* what errors call it */
+  const char *const *keep;      /* rules for single tensors' types (tensor_types.h) */
+  size_t keep_count;
+  double target_bits; /* above 0: q4 or q8 for each matrix, by what it suffers, to come to
+                         at most so many bits per weight; needs type q4 */
   /* What else the bytes depend on (a hash of a calibration, say): of two with
    * different numbers the one does not go on where the other stopped. */
   uint64_t recipe;

@@ -190,34 +190,73 @@ static void aim_block(const rounding *g, size_t first) {
   }
 }
 
+/* Weights from the order of columns to that of places, or back. */
+static void gather_places(const rounding *g, const float *values) {
+  for (size_t p = 0; p < g->count; p++)
+    for (size_t i = 0; i < g->k; i++)
+      memcpy(g->weights + (p * g->k + i) * ROWS, values + (p * g->k + g->input->order[i]) * ROWS,
+             ROWS * sizeof(float));
+}
+static void scatter_places(const rounding *g, float *values) {
+  for (size_t p = 0; p < g->count; p++)
+    for (size_t i = 0; i < g->k; i++)
+      memcpy(values + (p * g->k + g->input->order[i]) * ROWS, g->weights + (p * g->k + i) * ROWS,
+             ROWS * sizeof(float));
+}
+
+static rounding lay_out(const covariance *input, size_t count, float *scratch) {
+  size_t floats = FEEDBACK_PANELS * ROWS * input->k;
+  return (rounding){.input = input,
+                    .k = input->k,
+                    .count = count,
+                    .weights = scratch,
+                    .errors = scratch + floats,
+                    .targets = scratch + 2 * floats};
+}
+
 double feedback_round(gust_type type, const covariance *input, float *values, size_t count,
                       float *scratch, uint8_t *panels, uint8_t *row_codes) {
-  size_t k = input->k, floats = FEEDBACK_PANELS * ROWS * k;
-  rounding g = {.type = type,
-                .input = input,
-                .k = k,
-                .count = count,
-                .weights = scratch,
-                .errors = scratch + floats,
-                .targets = scratch + 2 * floats,
-                .panels = panels,
-                .row_codes = row_codes,
-                .panel_bytes = gust_type_panel_bytes(type, k)};
-  for (size_t p = 0; p < count; p++) {
-    const float *from = values + p * k * ROWS;
-    gust_weight_quantizer_of(input->kernels, type)->row_codes(row_codes + p * ROWS, from, k);
-    for (size_t i = 0; i < k; i++)
-      memcpy(g.weights + (p * k + i) * ROWS, from + ROWS * input->order[i], ROWS * sizeof(float));
-  }
+  rounding g = lay_out(input, count, scratch);
+  g.type = type;
+  g.panels = panels;
+  g.row_codes = row_codes;
+  g.panel_bytes = gust_type_panel_bytes(type, g.k);
+  for (size_t p = 0; p < count; p++)
+    gust_weight_quantizer_of(input->kernels, type)
+        ->row_codes(row_codes + p * ROWS, values + p * g.k * ROWS, g.k);
+  gather_places(&g, values);
   double cost = 0;
-  for (size_t first = k; first > 0;) {
+  for (size_t first = g.k; first > 0;) {
     first -= BLOCK;
     aim_block(&g, first);
     for (size_t p = 0; p < count; p++) cost += round_block(&g, p, first);
   }
-  for (size_t p = 0; p < count; p++)
-    for (size_t i = 0; i < k; i++)
-      memcpy(values + (p * k + input->order[i]) * ROWS, g.weights + (p * k + i) * ROWS,
-             ROWS * sizeof(float));
+  scatter_places(&g, values);
   return cost;
+}
+
+/* Columns first .. first + 31 of panel p, all of whose weights count as errors. */
+static double block_energy(const rounding *g, size_t p, size_t first) {
+  const covariance *in = g->input;
+  double sum = 0;
+  for (size_t i = 0; i < BLOCK; i++) {
+    float *target = g->targets + (p * BLOCK + i) * ROWS;
+    in->kernels->panel_add(target, ROWS, g->errors + (p * g->k + first + i + 1) * ROWS,
+                           in->matrix + (first + i) * g->k + first + i + 1, g->k, BLOCK - 1 - i, 1);
+    for (size_t r = 0; r < ROWS; r++)
+      sum += (double)in->costs[first + i] * (double)target[r] * (double)target[r];
+  }
+  return sum;
+}
+
+double feedback_energy(const covariance *input, const float *values, size_t count, float *scratch) {
+  rounding g = lay_out(input, count, scratch);
+  g.errors = g.weights;
+  gather_places(&g, values);
+  double energy = 0;
+  for (size_t first = 0; first < g.k; first += BLOCK) {
+    aim_block(&g, first);
+    for (size_t p = 0; p < count; p++) energy += block_energy(&g, p, first);
+  }
+  return energy;
 }

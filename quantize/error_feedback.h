@@ -30,5 +30,7 @@ static inline size_t feedback_scratch_floats(size_t k_padded) {
  * the panels' bytes. `input` has been factored. */
 double feedback_round(gust_type type, const covariance *input, float *values, size_t count,
                       float *scratch, uint8_t *panels, uint8_t *row_codes);
+/* tr(W H W^T) of the same panels, damping included; `values` stay. */
+double feedback_energy(const covariance *input, const float *values, size_t count, float *scratch);
 
 #endif

@@ -96,19 +96,31 @@ gust_status matrix_rounder_begin(matrix_rounder *r, size_t columns, const float 
   return covariance_factor(&r->input, knob("DAMP", DAMPING), err);
 }
 
-/* --- one matrix ----------------------------------------------------------------------------- */
+/* --- rounding ----------------------------------------------------------------------------- */
 
-/* Sums of one group, added in the order of groups. */
+/* Sums of one group, added up in the order of groups. */
 typedef struct group_result {
-  double error, energy;
+  double error, energy;     /* rounding: sum (w - w')^2, sum w^2 */
+  double q4, q8, of_output; /* measuring: tr(dW H dW^T) of either type, tr(W H W^T) */
 } group_result;
 
 typedef struct matrix_job {
   const matrix_rounder *r;
   const layer_matrix *m;
-  size_t first; /* group of item 0 */
+  size_t first;    /* group of item 0 */
+  uint8_t *packed; /* measuring: room for the matrix in q8 */
   group_result *results;
 } matrix_job;
+
+/* Loads a group's panels; returns how many. */
+static size_t load_group(const layer_matrix *m, size_t group, const group_memory *memory) {
+  size_t panel = group * FEEDBACK_PANELS, left = m->panel_count - panel;
+  size_t count = left < FEEDBACK_PANELS ? left : FEEDBACK_PANELS;
+  for (size_t p = 0; p < count; p++)
+    layer_matrix_load(m, false, panel + p, memory->row,
+                      memory->values + p * GUST_PANEL_ROWS * m->k_padded);
+  return count;
+}
 
 static void add_error(group_result *result, const float *original, const float *rounded,
                       size_t count) {
@@ -119,21 +131,18 @@ static void add_error(group_result *result, const float *original, const float *
   }
 }
 
+/* Items: groups of panels. */
 static void round_groups(void *arg, size_t begin, size_t end, unsigned worker) {
   const matrix_job *job = arg;
   const layer_matrix *m = job->m;
   size_t floats = GUST_PANEL_ROWS * m->k_padded;
   group_memory memory = memory_of(job->r, worker, m->k_padded);
   for (size_t group = job->first + begin; group < job->first + end; group++) {
-    size_t panel = group * FEEDBACK_PANELS, left = m->panel_count - panel;
-    size_t count = left < FEEDBACK_PANELS ? left : FEEDBACK_PANELS;
-    for (size_t p = 0; p < count; p++)
-      layer_matrix_load(m, false, panel + p, memory.row, memory.values + p * floats);
+    size_t panel = group * FEEDBACK_PANELS, count = load_group(m, group, &memory);
     output_correct(&job->r->correction, memory.values, panel, count, memory.scratch);
     feedback_round(m->target->type, &job->r->input, memory.values, count, memory.scratch,
                    m->packed + panel * m->panel_bytes,
                    layer_matrix_row_codes(m) + panel * GUST_PANEL_ROWS);
-    job->results[group] = (group_result){0, 0};
     for (size_t p = 0; p < count; p++) {
       layer_matrix_load(m, false, panel + p, memory.row, memory.original);
       add_error(&job->results[group], memory.original, memory.values + p * floats, floats);
@@ -141,32 +150,76 @@ static void round_groups(void *arg, size_t begin, size_t end, unsigned worker) {
   }
 }
 
-static gust_status round_all(matrix_rounder *r, const layer_matrix *m, group_result *results,
-                             size_t groups, gust_error *err) {
-  size_t step = GROUPS_PER_CALL * gust_pool_threads(r->pool);
-  size_t group_bytes = m->source->bytes / groups;
-  for (size_t first = 0; first < groups; first += step) {
-    size_t count = groups - first < step ? groups - first : step;
-    matrix_job job = {r, m, first, results};
-    gust_pool_run(r->pool, round_groups, &job, count, 1);
-    size_t bytes = count * group_bytes;
-    if (first + count == groups) bytes += m->source->bytes % groups;
-    if (r->progress(r->user, bytes))
-      return gust_fail(err, GUST_E_CANCELLED, "calibration was stopped; nothing is left of it");
+static void measure_groups(void *arg, size_t begin, size_t end, unsigned worker) {
+  const matrix_job *job = arg;
+  const layer_matrix *m = job->m;
+  const covariance *input = &job->r->input;
+  size_t bytes = FEEDBACK_PANELS * gust_type_panel_bytes(GUST_TYPE_Q8, m->k_padded);
+  uint8_t row_codes[FEEDBACK_PANELS * GUST_PANEL_ROWS];
+  group_memory memory = memory_of(job->r, worker, m->k_padded);
+  for (size_t group = job->first + begin; group < job->first + end; group++) {
+    group_result *result = &job->results[group];
+    uint8_t *packed = job->packed + group * bytes;
+    size_t count = load_group(m, group, &memory);
+    result->of_output = feedback_energy(input, memory.values, count, memory.scratch);
+    result->q4 = feedback_round(GUST_TYPE_Q4, input, memory.values, count, memory.scratch, packed,
+                                row_codes);
+    load_group(m, group, &memory);
+    result->q8 = feedback_round(GUST_TYPE_Q8, input, memory.values, count, memory.scratch, packed,
+                                row_codes);
   }
-  return GUST_OK;
+}
+
+/* Runs over all groups, with calls of progress in between. Results to be freed. */
+static gust_status run_groups(matrix_rounder *r, matrix_job *job, gust_pool_fn *fn,
+                              group_result *sum, gust_error *err) {
+  const layer_matrix *m = job->m;
+  size_t groups = (m->panel_count + FEEDBACK_PANELS - 1) / FEEDBACK_PANELS;
+  size_t step = GROUPS_PER_CALL * gust_pool_threads(r->pool), told = 0;
+  job->results = calloc(groups, sizeof *job->results);
+  if (!job->results) return gust_fail_memory(err, "calibration", groups * sizeof *job->results);
+  gust_status status = GUST_OK;
+  for (job->first = 0; job->first < groups && !status; job->first += step) {
+    size_t count = groups - job->first < step ? groups - job->first : step;
+    gust_pool_run(r->pool, fn, job, count, 1);
+    size_t done = job->first + count == groups ? m->source->bytes
+                                               : m->source->bytes / groups * (job->first + count);
+    if (r->progress(r->user, done - told))
+      status = gust_fail(err, GUST_E_CANCELLED, "calibration was stopped");
+    told = done;
+  }
+  *sum = (group_result){0, 0, 0, 0, 0};
+  for (size_t i = 0; i < groups; i++) {
+    sum->error += job->results[i].error;
+    sum->energy += job->results[i].energy;
+    sum->q4 += job->results[i].q4;
+    sum->q8 += job->results[i].q8;
+    sum->of_output += job->results[i].of_output;
+  }
+  free(job->results);
+  return status;
 }
 
 gust_status matrix_rounder_run(matrix_rounder *r, layer_matrix *m, gust_error *err) {
-  size_t groups = (m->panel_count + FEEDBACK_PANELS - 1) / FEEDBACK_PANELS;
-  group_result *results = calloc(groups, sizeof *results);
-  if (!results) return gust_fail_memory(err, "calibration", groups * sizeof *results);
-  gust_status status = round_all(r, m, results, groups, err);
-  m->error = m->energy = 0;
-  for (size_t i = 0; i < groups; i++) {
-    m->error += results[i].error;
-    m->energy += results[i].energy;
-  }
-  free(results);
+  matrix_job job = {.r = r, .m = m};
+  group_result sum;
+  gust_status status = run_groups(r, &job, round_groups, &sum, err);
+  if (status) return status;
+  m->error = sum.error;
+  m->energy = sum.energy;
+  return GUST_OK;
+}
+
+gust_status matrix_rounder_measure(matrix_rounder *r, const layer_matrix *m,
+                                   tensor_sensitivity *sensitivity, gust_error *err) {
+  size_t panels = gust_round_up(m->panel_count, FEEDBACK_PANELS);
+  size_t bytes = panels * gust_type_panel_bytes(GUST_TYPE_Q8, m->k_padded);
+  matrix_job job = {.r = r, .m = m, .packed = malloc(bytes)};
+  if (!job.packed) return gust_fail_memory(err, "sensitivity of a matrix", bytes);
+  group_result sum;
+  gust_status status = run_groups(r, &job, measure_groups, &sum, err);
+  free(job.packed);
+  if (!status && sum.of_output > 0)
+    *sensitivity = (tensor_sensitivity){sum.q4 / sum.of_output, sum.q8 / sum.of_output};
   return status;
 }

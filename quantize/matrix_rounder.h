@@ -6,6 +6,7 @@
 #include "covariance.h"
 #include "layer_matrix.h"
 #include "output_correction.h"
+#include "tensor_types.h"
 
 typedef struct matrix_rounder {
   gust_pool *pool;
@@ -36,5 +37,10 @@ gust_status matrix_rounder_begin(matrix_rounder *r, size_t columns, const float 
 /* Rounds `m` to its target's type, q4 or q8, into m->packed, for which there is
  * room; sets its error and energy. */
 gust_status matrix_rounder_run(matrix_rounder *r, layer_matrix *m, gust_error *err);
+
+/* How much `m` suffers from either type, with error feedback but without correction;
+ * m->packed stays NULL. */
+gust_status matrix_rounder_measure(matrix_rounder *r, const layer_matrix *m,
+                                   tensor_sensitivity *sensitivity, gust_error *err);
 
 #endif
