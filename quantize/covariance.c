@@ -152,26 +152,56 @@ static void mirror_rows(void *arg, size_t begin, size_t end, unsigned worker) {
   }
 }
 
-gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
+static int by_size(const void *a, const void *b) {
+  const float *x = a, *y = b;
+  return *x < *y ? -1 : *x > *y;
+}
+
+/* Of the true columns. Uses costs as scratch memory. */
+static float median_of_diagonal(covariance *c) {
+  size_t count = 0;
+  for (size_t i = 0; i < c->k; i++)
+    if (c->order[i] < c->columns) c->costs[count++] = c->matrix[i * c->k + i];
+  qsort(c->costs, count, sizeof *c->costs, by_size);
+  return c->costs[count / 2];
+}
+
+/* Leaves in costs[i] the square root of H[i][i] and scales H to a diagonal of ones,
+ * in which form float32 serves columns of any size alike. */
+static gust_status normalize(covariance *c, gust_error *err) {
   size_t k = c->k;
-  float scale = 1.0f / (float)(c->rows ? c->rows : 1);
+  float mean = 1.0f / (float)(c->rows ? c->rows : 1);
   double trace = 0;
-  for (size_t i = 0; i < k; i++) trace += (double)(c->matrix[i * k + i] * scale);
+  for (size_t i = 0; i < k; i++) trace += (double)(c->matrix[i * k + i] * mean);
   if (!isfinite(trace))
     return gust_fail(err, GUST_E_FORMAT,
-                     "expected activations that float32 can hold, found NaN or infinity");
-  float lift = (float)(trace / (double)c->columns) * damping;
-  if (!(lift > 0x1p-100f)) lift = 0x1p-100f;
+                     "calibration: expected activations that float32 can hold, found NaN or "
+                     "infinity; the checkpoint is damaged or not made for this text");
+  float floor = median_of_diagonal(c) * mean * COVARIANCE_FLOOR;
+  if (!(floor > 0x1p-100f)) floor = 0x1p-100f;
+  for (size_t i = 0; i < k; i++) c->costs[i] = sqrtf(c->matrix[i * k + i] * mean + floor);
   for (size_t i = 0; i < k; i++) {
-    for (size_t j = i; j < k; j++) c->matrix[i * k + j] *= scale;
-    c->matrix[i * k + i] += lift;
+    float *row = c->matrix + i * k, factor = mean / c->costs[i];
+    for (size_t j = i + 1; j < k; j++) row[j] = row[j] * factor / c->costs[j];
+    row[i] = 1.0f;
   }
-  gust_status status = cholesky_factor(c->matrix, k, lift, c->kernels, c->pool, err);
+  return GUST_OK;
+}
+
+gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
+  size_t k = c->k;
+  gust_status status = normalize(c, err);
+  if (status) return status;
+  for (size_t i = 0; i < k; i++) c->matrix[i * k + i] += damping;
+  status = cholesky_factor(c->matrix, k, damping, c->kernels, c->pool, err);
   if (status) return status;
   for (size_t i = 0; i < k; i++) {
-    float *row = c->matrix + i * k, inverse = 1.0f / row[i];
-    c->costs[i] = c->order[i] < c->columns ? row[i] * row[i] : 0.0f;
-    for (size_t j = i + 1; j < k; j++) row[j] *= inverse;
+    float *row = c->matrix + i * k, factor = 1.0f / (row[i] * c->costs[i]);
+    for (size_t j = i + 1; j < k; j++) row[j] = row[j] * c->costs[j] * factor;
+  }
+  for (size_t i = 0; i < k; i++) {
+    float root = c->matrix[i * k + i] * c->costs[i];
+    c->costs[i] = c->order[i] < c->columns ? root * root : 0.0f;
   }
   gust_pool_run(c->pool, mirror_rows, c, k / GUST_BLOCK_K, 1);
   return GUST_OK;

@@ -39,11 +39,16 @@ gust_status covariance_begin(covariance *c, size_t columns, const double *moment
 /* Adds `rows`, at most COVARIANCE_ROWS, rows of inputs, `stride` apart. */
 void covariance_add(covariance *c, const float *x, size_t stride, size_t rows);
 
-/* Divides by the rows added, adds `damping` times the mean of the diagonal to it
- * and factors: H = U^T U, costs[i] = U[i][i]^2, and matrix[i][j] = matrix[j][i] =
- * U[i][j] / U[i][i] for j > i; indices are places, not columns. So costs[i] is what
- * a squared error of column i costs once it has taken over its share, matrix[i][j],
- * of the errors of columns j > i. Padding costs 0. */
+/* Added to the diagonal in any case, relative to its median: columns that hardly ever
+ * hold anything must not make up for the others' errors. */
+#define COVARIANCE_FLOOR 0.01f
+
+/* Divides by the rows added, adds COVARIANCE_FLOOR times the median of the
+ * diagonal to it, then multiplies it by 1 + damping, which takes correlations for so
+ * much weaker than the text shows them; and factors: H = U^T U, costs[i] = U[i][i]^2, and
+ * matrix[i][j] = matrix[j][i] = U[i][j] / U[i][i] for j > i; indices are places, not columns. So
+ * costs[i] is what a squared error of column i costs once it has taken over its share,
+ * matrix[i][j], of the errors of columns j > i. Padding costs 0. damping: above 0. */
 gust_status covariance_factor(covariance *c, float damping, gust_error *err);
 
 #endif

@@ -6,19 +6,12 @@
 #include "error_feedback.h"
 #include "os.h"
 
-/* Added to the covariance's diagonal, relative to its mean; how much of a
- * correction is taken, and how much of the stream's lag it is to make up for.
- * docs/QUALITY.md has the measurements. */
-#define DAMPING 0.1f
-#define STRENGTH 0.5f
-#define LAG_SHARE 0.5f
+/* How much weaker than the text shows them correlations of inputs are taken to be
+ * (covariance.h); docs/QUALITY.md has the measurements. */
+#define DAMPING 1.0f
 
 /* Groups of panels between two calls of progress, for each thread. */
 #define GROUPS_PER_CALL 8u
-
-static float knob(const char *n, float d) {
-  return getenv(n) ? (float)atof(getenv(n)) : d;
-}
 
 /* A worker's memory for panels of k columns. */
 typedef struct group_memory {
@@ -90,10 +83,8 @@ gust_status matrix_rounder_begin(matrix_rounder *r, size_t columns, const float 
                                       .difference = difference,
                                       .lag = lag,
                                       .lag_stride = r->lag_stride,
-                                      .lag_share = knob("RES", LAG_SHARE),
-                                      .strength = knob("ALPHA", STRENGTH),
                                       .tokens = r->tokens};
-  return covariance_factor(&r->input, knob("DAMP", DAMPING), err);
+  return covariance_factor(&r->input, DAMPING, err);
 }
 
 /* --- rounding ----------------------------------------------------------------------------- */

@@ -48,7 +48,7 @@ static void find_missing(const output_correction *c, const workspace *w, const f
     for (size_t i = 0; i < n; i++) {
       const float *lag = c->lag ? c->lag + (t + i) * c->lag_stride + first_panel * ROWS : NULL;
       for (size_t r = 0; r < rows; r++) {
-        float behind = lag ? c->lag_share * lag[r] : 0.0f;
+        float behind = lag ? lag[r] : 0.0f;
         w->missing[r * stride + t + i] = w->product[i * rows + r] + behind;
       }
     }
@@ -115,7 +115,7 @@ void output_correct(const output_correction *c, float *values, size_t first_pane
     solve(in, w.shift);
     for (size_t i = 0; i < k; i++) {
       float *column = values + (p * k + in->order[i]) * ROWS;
-      for (size_t r = 0; r < ROWS; r++) column[r] += c->strength * w.shift[i * ROWS + r];
+      for (size_t r = 0; r < ROWS; r++) column[r] += w.shift[i * ROWS + r];
     }
   }
 }

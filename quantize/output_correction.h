@@ -9,8 +9,7 @@
  *
  * where R may stand for what the residual stream lags behind already, so that the
  * layer that adds to it makes up for it. (Li et al. 2025, "GPTAQ", round with the
- * first term; the second is this project's.) Z fitted to a text fits that text too
- * well, so only a part of it is taken. */
+ * first term.) Damping keeps Z from fitting the text at hand alone. */
 #ifndef GUST_OUTPUT_CORRECTION_H
 #define GUST_OUTPUT_CORRECTION_H
 
@@ -25,8 +24,6 @@ typedef struct output_correction {
   const float *difference; /* D: [tokens][k] */
   const float *lag;        /* R: [tokens][lag_stride], or NULL: 0 */
   size_t lag_stride;
-  float lag_share; /* of R that is asked for */
-  float strength;  /* of Z that is taken */
   size_t tokens;
 } output_correction;
 
