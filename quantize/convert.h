@@ -45,9 +45,10 @@ typedef struct gust_convert_report {
 /* Reads the checkpoint folder `source_folder` (config.json, *.safetensors,
  * tokenizer files) and writes the file `target_path`.
  *
- * The bytes written depend on the checkpoint and the type alone: not on the
- * number of threads, the CPU or the time. Memory holds at most two groups
- * of panels, the tokenizer and the header, whatever the model's size.
+ * The bytes written depend on the checkpoint, the types asked for and the calibration
+ * text alone: not on the number of threads, the CPU or the time. Memory holds at most
+ * two groups of panels, the tokenizer and the header, whatever the model's size;
+ * with calibration what calibration.h says.
  *
  * A matrix type of q4 stores the embedding, the output head and the attention's
  * v matrices in q8, where the bits they cost buy the most.

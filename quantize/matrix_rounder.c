@@ -7,7 +7,7 @@
 #include "os.h"
 
 /* How much weaker than the text shows them correlations of inputs are taken to be
- * (covariance.h); docs/QUALITY.md has the measurements. */
+ * (covariance.h); docs/CALIBRATION.md has the measurements. */
 #define DAMPING 1.0f
 
 /* Groups of panels between two calls of progress, for each thread. */

@@ -1,7 +1,7 @@
 /* What calibration is worth: the divergence from the float32 file over held-out text, of
  * the demo model, of a model others trained and of a random one with correlated
  * activations, each without calibration and with. The bounds are the project's promises
- * (docs/QUALITY.md has what is reached).
+ * (docs/CALIBRATION.md has what is reached).
  *
  *   test_calibrated_quality demo|default|q8|stories|synthetic */
 #include <stdio.h>
