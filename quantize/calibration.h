@@ -8,8 +8,9 @@
  * then rounded with error feedback (error_feedback.h).
  *
  * Memory: 4 bytes times the square of the widest layer's inputs, activations of
- * at most CALIBRATION_ACTIVATION_BYTES, the rounded weights of one layer, and
- * scratch of some 20 KiB per thread and column. */
+ * at most CALIBRATION_ACTIVATION_BYTES, the rounded weights of one layer, 5 KiB
+ * for each column, and for each thread 2 KiB for each column and 0.3 KiB for each
+ * token. */
 #ifndef GUST_CALIBRATION_H
 #define GUST_CALIBRATION_H
 
