@@ -10,7 +10,7 @@
 #include "convert.h"
 
 static const char *source, *target;
-static char text[3000]; /* 512 tokens and more: single letters and bytes */
+static char text[1300]; /* 512 tokens and more: single letters and bytes */
 
 typedef struct watcher {
   int calls, stop_at;
@@ -102,7 +102,7 @@ static void interrupted(uint64_t head) {
   file_bytes want = result_of(&options, NULL);
   int calls = w.calls;
   CHECK(calls > 14);
-  for (int at = 2; at < calls; at += 3) {
+  for (int at = 2; at < calls; at += 4) {
     gust_convert_report report;
     gust_error err;
     w = (watcher){.stop_at = at};
@@ -189,12 +189,16 @@ static void target_bits(bool calibrated) {
     if (step) CHECK(bits > options.target_bits - (most - least) / 4);
     CHECK_CONTAINS(w.notes, "bits per weight of the quantized matrices; q8 for ");
     last = bits;
-    options.threads = 1;
-    options.cpu = "c";
-    file_bytes second = result_of(&options, NULL);
-    CHECK(same(first, second));
+    if (step == 2) { /* the choice, too, is the same everywhere */
+      options.threads = 1;
+      options.cpu = "c";
+      file_bytes second = result_of(&options, NULL);
+      CHECK(same(first, second));
+      free(second.data);
+      options.threads = 2;
+      options.cpu = NULL;
+    }
     free(first.data);
-    free(second.data);
   }
   /* What is kept is not chosen anew. */
   const char *const rules[] = {"*.down_proj.weight=q8", "*.q_proj.weight=bf16"};
