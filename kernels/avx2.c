@@ -7,6 +7,7 @@
 /* Before kernels.h, which float_kernels.h includes. */
 #include "float_kernels.h"
 #include "levels.h"
+#include "calibration_kernels.h"
 #include "weight_kernels.h"
 
 /* By measurement (docs/BENCHMARKS.md). */
@@ -26,6 +27,7 @@ void gust_kernels_fill_avx2(gust_kernels *kernels) {
   kernels->level = "avx2";
   fill_float_kernels(kernels);
   fill_weight_kernels(kernels);
+  fill_calibration_kernels(kernels);
   kernels->matmul_q4 = matmul_q4_256;
   kernels->matmul_q8 = matmul_q8_256;
 }

@@ -8,6 +8,7 @@
 /* Before kernels.h, which float_kernels.h includes. */
 #include "float_kernels.h"
 #include "levels.h"
+#include "calibration_kernels.h"
 #include "weight_kernels.h"
 #include "weights_512.h"
 
@@ -164,6 +165,7 @@ void gust_kernels_fill_avx512(gust_kernels *kernels) {
   kernels->level = "avx512";
   fill_float_kernels(kernels);
   fill_weight_kernels(kernels);
+  fill_calibration_kernels(kernels);
   kernels->matmul_q4 = gust_matmul_q4_avx512;
   kernels->matmul_q8 = gust_matmul_q8_avx512;
 }

@@ -102,6 +102,38 @@ typedef struct gust_attend_row {
 typedef void gust_attend_fn(const gust_attend_row *rows, size_t count, const void *key_tile,
                             const void *value_tile, const void *next, size_t head_dim, float scale);
 
+/* --- calibration ------------------------------------------------------------ */
+
+/* dst[t * dst_stride + r] += (panel_subtract: -=) the sum over j in [0, n) of
+ * panel[16 j + r] * x[t * x_stride + j], for t in [0, rows) and r in [0, 16): a
+ * running fma over j, then one addition to dst. */
+typedef void gust_panel_product_fn(float *dst, size_t dst_stride, const float *panel,
+                                   const float *x, size_t x_stride, size_t n, size_t rows);
+
+/* A block of 32 columns of 16 rows, to be rounded one column after the other,
+ * from the last to the first. A column takes its share of the errors of those
+ * rounded before it: column i aims at targets[i] + sum over j > i of error[j] *
+ * shares[i * share_stride + j], where error[j] = weights[j] - the rounded value
+ * (quantize/error_feedback.h says why). */
+typedef struct gust_feedback_block {
+  const float *weights; /* [32][16] */
+  const float *targets; /* [32][16]: weights plus what blocks before this one left */
+  const float *shares;  /* [32][share_stride], of which those above the diagonal count */
+  size_t share_stride;
+  const float *costs; /* [32]: what a squared error of each column costs */
+} gust_feedback_block;
+
+/* cost[16 t + r] = the sum over the columns of costs[i] * (aim - rounded)^2 for
+ * trials t in [0, GUST_TRIALS) of the scales[16 t + r] and lifts[16 t + r] (added
+ * to each q4 level: 0 or 2; q8 has none). */
+#define GUST_TRIALS 4
+typedef void gust_try_block_fn(float *cost, const gust_feedback_block *block, const float *scales,
+                               const float *lifts);
+/* One trial, and the levels it gives, lift included: rounded value [32][16] =
+ * scale * levels. With a scale of 0 the levels mean nothing. */
+typedef void gust_round_block_fn(float *cost, float *levels, const gust_feedback_block *block,
+                                 const float *scales, const float *lifts);
+
 /* --- the table ---------------------------------------------------------------- */
 
 typedef struct gust_kernels {
@@ -143,6 +175,9 @@ typedef struct gust_kernels {
 
   /* What a conversion takes. */
   gust_weight_quantizer weights_q4, weights_q8;
+  gust_panel_product_fn *panel_add, *panel_subtract;
+  gust_try_block_fn *try_q4, *try_q8;
+  gust_round_block_fn *round_q4, *round_q8;
 } gust_kernels;
 
 /* Fills the table with the fastest kernels this processor has, up to the level

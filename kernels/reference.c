@@ -4,6 +4,7 @@
 /* Before kernels.h, which float_kernels.h includes. */
 #include "float_kernels.h"
 #include "levels.h"
+#include "calibration_kernels.h"
 #include "weight_kernels.h"
 
 static const int8_t q4_levels[16] = GUST_Q4_LEVELS;
@@ -79,6 +80,7 @@ void gust_kernels_fill_c(gust_kernels *kernels) {
   kernels->level = "c";
   fill_float_kernels(kernels);
   fill_weight_kernels(kernels);
+  fill_calibration_kernels(kernels);
   kernels->matmul_q4 = matmul_q4_c;
   kernels->matmul_q8 = matmul_q8_c;
 }

@@ -1,8 +1,10 @@
 /* gust convert: the command around the converter. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibration_text.h"
 #include "cli/commands.h"
 #include "cli/human.h"
 #include "cli/input.h"
@@ -13,12 +15,15 @@
 #include "cli/output_file.h"
 #include "cli/progress.h"
 #include "convert.h"
+#include "kernels/os.h"
 #include "source_measure.h"
 
 #define DEFAULT_AGAINST_CHUNKS 16u
 
 typedef struct convert_values {
-  option_value output, type, against_source, against_chunks, threads, cpu, json, quiet;
+  option_value output, type, calibrate, target_bits, against_source, against_chunks;
+  option_value threads, cpu, json, quiet;
+  option_texts keep;
 } convert_values;
 
 static const cli_option own_options[] = {
@@ -33,6 +38,27 @@ static const cli_option own_options[] = {
      .argument = "q4|q8|bf16|f32",
      .help = "type of the matrices; default q4",
      .place = offsetof(convert_values, type)},
+    {.name = "calibrate",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .help = "round so that what the model computes from this text changes least, for q4 and q8; "
+             "a file of at least a few thousand words as the model will see them, or \"default\": "
+             "a built-in text",
+     .place = offsetof(convert_values, calibrate)},
+    {.name = "keep",
+     .kind = OPTION_TEXTS,
+     .argument = "PATTERN=TYPE",
+     .help = "type of the matrices whose name in the file matches, with * and ?; may be given "
+             "several times, the last that matches decides",
+     .place = offsetof(convert_values, keep)},
+    {.name = "target-bits",
+     .kind = OPTION_REAL,
+     .argument = "B",
+     .help = "q8 instead of q4 where it helps most for its bytes, up to B bits per weight on "
+             "average over the matrices that are either",
+     .low = 0.5,
+     .high = 64,
+     .place = offsetof(convert_values, target_bits)},
     {.name = "against-source",
      .kind = OPTION_TEXT,
      .argument = "TEXT",
@@ -170,6 +196,46 @@ static void show_note(void *user, const char *line) {
 
 /* --- the command ------------------------------------------------------------------- */
 
+/* Far more than any calibration reads. */
+#define MOST_TEXT_BYTES ((size_t)64 << 20)
+
+static gust_status open_calibration(const convert_values *values, os_map *text,
+                                    gust_convert_options *options, gust_error *err) {
+  const char *name = values->calibrate.text;
+  if (!values->calibrate.given) return GUST_OK;
+  if (strcmp(name, "default") == 0) {
+    options->calibration = gust_calibration_text;
+    options->calibration_bytes = gust_calibration_text_bytes;
+  } else {
+    if (!os_map_file(text, name))
+      return gust_fail(err, GUST_E_IO,
+                       "%s: expected a text to calibrate on, found: %s; give a file, or default",
+                       name, strerror(errno));
+    if (text->bytes > MOST_TEXT_BYTES)
+      return gust_fail(err, GUST_E_ARGUMENT,
+                       "%s: expected a text of at most %zu bytes, found %zu; give a part of it",
+                       name, MOST_TEXT_BYTES, text->bytes);
+    options->calibration = text->bytes ? (const char *)text->data : "";
+    options->calibration_bytes = text->bytes;
+  }
+  options->calibration_name = name;
+  return GUST_OK;
+}
+
+/* A text to measure on that is the one calibrated on would flatter: the last part of
+ * it is kept back from calibration, from the beginning of a line. */
+#define HELD_OUT_PART 8u
+
+static void hold_out_tail(source_measure *measure, gust_convert_options *options) {
+  size_t begin = options->calibration_bytes - options->calibration_bytes / HELD_OUT_PART;
+  if (measure->bytes != options->calibration_bytes) return; /* changed meanwhile */
+  const char *line = memchr(options->calibration + begin, '\n', measure->bytes - begin);
+  if (line) begin = (size_t)(line + 1 - options->calibration);
+  options->calibration_bytes = begin;
+  measure->text += begin;
+  measure->bytes -= begin;
+}
+
 /* With --against-source the options get the measurement, and *text what it is
  * measured on, to be freed. */
 static gust_status prepare_measure(source_measure *measure, gust_convert_options *options,
@@ -179,10 +245,13 @@ static gust_status prepare_measure(source_measure *measure, gust_convert_options
   measure->text_name = values->against_source.text;
   measure->chunks = chunks->given ? chunks->count : DEFAULT_AGAINST_CHUNKS;
   gust_status status = input_read(measure->text_name, text, &measure->bytes, err);
+  if (status) return status;
   measure->text = *text;
+  if (values->calibrate.given && strcmp(values->calibrate.text, measure->text_name) == 0)
+    hold_out_tail(measure, options);
   options->measure = source_measure_run;
   options->measure_user = measure;
-  return status == GUST_OK ? source_measure_prepare(measure, options, err) : status;
+  return source_measure_prepare(measure, options, err);
 }
 
 static gust_status report(const cli_command *command, const convert_values *values,
@@ -206,10 +275,14 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
                                   const char *target, gust_error *err) {
   convert_screen screen = {.command = command};
   char *text = NULL;
+  os_map calibration = {NULL, 0};
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
       .cpu = running->cpu.given ? running->cpu.text : NULL,
+      .keep = values->keep.text,
+      .keep_count = values->keep.count,
+      .target_bits = values->target_bits.given ? values->target_bits.real : 0,
       .progress = show_progress,
       .note = values->quiet.given ? NULL : show_note,
       .user = &screen};
@@ -219,12 +292,14 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
                             .target = target,
                             .progress = &screen.progress};
   gust_convert_report result;
-  gust_status status = prepare_measure(&measure, &options, values, &text, err);
+  gust_status status = open_calibration(values, &calibration, &options, err);
+  if (status == GUST_OK) status = prepare_measure(&measure, &options, values, &text, err);
   if (status == GUST_OK) {
     progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
     status = gust_convert(folder, target, &options, &result, err);
     progress_end(&screen.progress);
   }
+  os_unmap_file(&calibration);
   free(text);
   return status == GUST_OK ? report(command, values, &result, target, err) : status;
 }

@@ -1,9 +1,11 @@
 #include "convert.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "calibration.h"
 #include "checkpoint.h"
 #include "convert_journal.h"
 #include "file_receipt.h"
@@ -12,6 +14,7 @@
 #include "json_file.h"
 #include "os.h"
 #include "pool.h"
+#include "sensitivity.h"
 #include "tensor_map.h"
 #include "tensor_packer.h"
 #include "tensor_types.h"
@@ -39,6 +42,9 @@ typedef struct conversion {
   uint64_t finished_before; /* of `done`: those an interrupted conversion had done */
   bool resuming;            /* so far all tensors were finished by that */
   size_t finished, resumed; /* tensors; the second of the first */
+  size_t calibration_tokens;
+  bool *kept;       /* per tensor of the header: its type was given */
+  bool *calibrated; /* per tensor of the header, whether it is done; or NULL */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
 } conversion;
 
@@ -258,9 +264,10 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
     const safetensors_tensor *source = &file->tensors[i];
     size_t index = c->map.targets[shard][i];
     gust_status status = GUST_OK;
-    if (index == TENSOR_MAP_NONE) {
+    bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index];
+    if (index == TENSOR_MAP_NONE || done) {
       gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
-      c->done += source->bytes;
+      if (!done) c->done += source->bytes;
     } else {
       status =
           tensor_packer_run(&c->packer, file, source, NULL, &c->header.tensors[index], &hash, err);
@@ -299,6 +306,106 @@ static gust_status start_workers(conversion *c, gust_error *err) {
   return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, &calls, err);
 }
 
+/* --- calibration ---------------------------------------------------------------------- */
+
+/* What an interrupted conversion left of a tensor. */
+static bool restore_tensor(void *user, size_t index, uint8_t *bytes, double *error,
+                           double *energy) {
+  conversion *c = user;
+  gust_tensor *t = &c->header.tensors[index];
+  journal_entry entry;
+  c->resuming = c->resuming && journal_find(&c->journal, index, &entry) &&
+                file_writer_get(&c->writer, bytes, (size_t)t->bytes, t->offset) &&
+                gust_xxh64_of(bytes, (size_t)t->bytes, 0) == entry.checksum;
+  if (!c->resuming) return false;
+  t->checksum = entry.checksum;
+  *error = entry.error;
+  *energy = entry.energy;
+  c->resumed++;
+  return true;
+}
+
+static gust_status keep_calibrated(void *user, size_t index, double error, double energy,
+                                   gust_error *err) {
+  conversion *c = user;
+  count_tensor(c, &c->header.tensors[index], error, energy);
+  journal_entry entry = {
+      .checksum = c->header.tensors[index].checksum, .error = error, .energy = energy};
+  c->calibrated[index] = true;
+  return journal_finish(&c->journal, index, &entry, err);
+}
+
+static calibration calibration_of(conversion *c) {
+  return (calibration){.source = &c->source,
+                       .header = &c->header,
+                       .kernels = &c->packer.kernels,
+                       .pool = c->pool,
+                       .writer = &c->writer,
+                       .text = c->options.calibration,
+                       .text_bytes = c->options.calibration_bytes,
+                       .text_name = c->options.calibration_name,
+                       .progress = advance,
+                       .restore = restore_tensor,
+                       .finished = keep_calibrated,
+                       .user = c};
+}
+
+/* Before the rest, which goes shard by shard: calibration goes layer by layer. What
+ * is left for the rest takes no time and is not resumed. */
+static gust_status calibrate(conversion *c, gust_error *err) {
+  if (!c->options.calibration) return GUST_OK;
+  size_t bytes = c->header.tensor_count * sizeof *c->calibrated;
+  c->calibrated = calloc(1, bytes);
+  if (!c->calibrated) return gust_fail_memory(err, "calibration", bytes);
+  calibration job = calibration_of(c);
+  gust_status status = calibration_run(&job, &c->calibration_tokens, err);
+  c->resuming = false;
+  return status;
+}
+
+/* --- types ------------------------------------------------------------------------------- */
+
+static gust_status give_types(conversion *c, gust_error *err) {
+  tensor_types_assign(&c->header, c->options.type);
+  c->kept = calloc(c->header.tensor_count, sizeof *c->kept);
+  if (!c->kept) return gust_fail_memory(err, "types", c->header.tensor_count);
+  return tensor_types_keep(&c->header, c->options.keep, c->options.keep_count, c->kept, err);
+}
+
+/* What every matrix suffers; the embedding, which is no linear layer, by its weights
+ * in any case. */
+static gust_status measure(conversion *c, tensor_sensitivity *sensitivities, gust_error *err) {
+  c->total *= 2; /* once to measure, once to convert */
+  gust_status status =
+      sensitivity_measure(&c->source, &c->map, &c->header, c->kept, &c->packer.kernels, c->pool,
+                          advance, c, sensitivities, err);
+  if (status || !c->options.calibration) return status;
+  c->total += c->total / 2;
+  calibration job = calibration_of(c);
+  return calibration_measure(&job, c->kept, sensitivities, err);
+}
+
+static gust_status choose_types(conversion *c, gust_error *err) {
+  if (!(c->options.target_bits > 0)) return GUST_OK;
+  size_t bytes = c->header.tensor_count * sizeof(tensor_sensitivity);
+  tensor_sensitivity *sensitivities = calloc(1, bytes);
+  if (!sensitivities) return gust_fail_memory(err, "sensitivities", bytes);
+  /* Before long work: whether the number is within reach. */
+  gust_status status =
+      tensor_types_choose(&c->header, sensitivities, c->kept, c->options.target_bits, err);
+  if (!status) status = measure(c, sensitivities, err);
+  if (!status)
+    status = tensor_types_choose(&c->header, sensitivities, c->kept, c->options.target_bits, err);
+  free(sensitivities);
+  if (status) return status;
+  char kinds[256], line[320];
+  tensor_types_describe(&c->header, kinds, sizeof kinds);
+  snprintf(line, sizeof line, "%.3f bits per weight of the quantized matrices; q8 for %s",
+           tensor_types_bits(&c->header), *kinds ? kinds : "none");
+  note(c, line);
+  return GUST_OK;
+}
+
 /* Everything about the file but its tensors' bytes. */
 static gust_status plan(conversion *c, const char *folder, gust_error *err) {
   gust_header *header = &c->header;
@@ -307,7 +414,7 @@ static gust_status plan(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = checkpoint_open(&c->source, folder, err);
   if (!status && c->target_path) status = check_target(c, folder, err);
   if (!status) status = tensor_map_build(&c->map, header, &c->source, err);
-  if (!status) tensor_types_assign(header, c->options.type);
+  if (!status) status = give_types(c, err);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
   if (status) return status;
@@ -333,7 +440,10 @@ static gust_status complete_receipt(conversion *c, gust_error *err) {
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_status status = plan(c, folder, err);
   if (!status) status = start_workers(c, err);
+  if (!status) status = choose_types(c, err);
+  if (!status) status = place_tensors(c, err);
   if (!status) status = open_target(c, err);
+  if (!status) status = calibrate(c, err);
   if (!status) status = convert_shards(c, err);
   if (!status && c->header.receipt.exists) status = complete_receipt(c, err);
   if (!status) status = write_header(c, err);
@@ -359,6 +469,7 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
     report->tensors += part->tensors;
     report->parameters += part->parameters;
   }
+  report->calibration_tokens = c->calibration_tokens;
   report->source_bytes = c->total;
   report->resumed = c->resumed;
   report->file_bytes = c->header.file_bytes;
@@ -373,6 +484,8 @@ static void clear(conversion *c, bool keep_partial) {
   gust_header_clear(&c->header);
   tensor_map_clear(&c->map);
   checkpoint_close(&c->source);
+  free(c->calibrated);
+  free(c->kept);
 }
 
 gust_status gust_convert(const char *source_folder, const char *target_path,
@@ -386,6 +499,12 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
   if ((unsigned)c.options.type >= GUST_TYPE_COUNT)
     return gust_fail(err, GUST_E_ARGUMENT, "type: expected q4, q8, bf16 or f32, found %u",
                      (unsigned)c.options.type);
+  if (c.options.target_bits > 0 && c.options.type != GUST_TYPE_Q4)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "target bits choose between q4 and q8: expected type q4, found %s",
+                     gust_type_name(c.options.type));
+  if (c.options.calibration)
+    c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
   gust_status status = run(&c, source_folder, err);
   if (!status && report) fill_report(&c, begin_ns, report);
   bool keep = status == GUST_E_CANCELLED && c.finished > 0;

@@ -13,9 +13,16 @@ typedef gust_status gust_convert_measure_fn(void *user, const char *path, uint64
                                             gust_quality *quality, gust_error *err);
 
 typedef struct gust_convert_options {
-  gust_type type;   /* of the matrices; vectors (norms) are always f32 */
-  unsigned threads; /* 0: gust_default_threads() */
-  const char *cpu;  /* fastest CPU level to use; NULL: none. Changes no byte */
+  gust_type type;          /* of the matrices; vectors (norms) are always f32 */
+  unsigned threads;        /* 0: gust_default_threads() */
+  const char *cpu;         /* fastest CPU level to use; NULL: none. Changes no byte */
+  const char *calibration; /* text to calibrate on (calibration.h); NULL: none */
+  size_t calibration_bytes;
+  const char *calibration_name; /* what errors call it */
+  const char *const *keep;      /* rules for single tensors' types (tensor_types.h) */
+  size_t keep_count;
+  double target_bits; /* above 0: q4 or q8 for each matrix, by what it suffers, to come to
+                         at most so many bits per weight; needs type q4 */
   /* What else the bytes depend on (a hash of a calibration, say): of two with
    * different numbers the one does not go on where the other stopped. */
   uint64_t recipe;
@@ -40,17 +47,19 @@ typedef struct gust_convert_part {
 typedef struct gust_convert_report {
   gust_convert_part parts[GUST_TYPE_COUNT]; /* indexed by gust_type */
   uint64_t tensors, parameters, source_bytes, file_bytes;
-  double bits_per_weight; /* 8 file_bytes / parameters */
-  uint64_t resumed;       /* tensors that an interrupted conversion had finished */
+  double bits_per_weight;      /* 8 file_bytes / parameters */
+  uint64_t resumed;            /* tensors that an interrupted conversion had finished */
+  uint64_t calibration_tokens; /* of the text, as far as it was used */
   double seconds;
 } gust_convert_report;
 
 /* Reads the checkpoint folder `source_folder` (config.json, *.safetensors,
  * tokenizer files) and writes the file `target_path`.
  *
- * The bytes written depend on the checkpoint and the type alone: not on the
- * number of threads, the CPU or the time. Memory holds at most two groups
- * of panels, the tokenizer and the header, whatever the model's size.
+ * The bytes written depend on the checkpoint, the types asked for and the calibration
+ * text alone: not on the number of threads, the CPU or the time. Memory holds at most
+ * two groups of panels, the tokenizer and the header, whatever the model's size;
+ * with calibration what calibration.h says.
  *
  * The file ends up with a receipt (docs/FORMAT.md): errors of the weights by type,
  * the hash of the logits of the fixed prompt, which the finished file is opened and

@@ -1,0 +1,258 @@
+/* gust_convert with calibration, rules for single tensors and a target of bits: the same
+ * bytes at any number of threads, on any level and after any interruption; what is
+ * refused, and in which words. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "checkpoint_maker.h"
+#include "convert.h"
+
+static const char *source, *target;
+static char text[1300]; /* 512 tokens and more: single letters and bytes */
+
+typedef struct watcher {
+  int calls, stop_at;
+  char notes[512];
+} watcher;
+
+static bool watch(void *user, uint64_t done, uint64_t total) {
+  watcher *w = user;
+  CHECK(done <= total);
+  return ++w->calls == w->stop_at;
+}
+
+static void take_note(void *user, const char *line) {
+  watcher *w = user;
+  strncat(w->notes, line, sizeof w->notes - strlen(w->notes) - 1);
+}
+
+typedef struct file_bytes {
+  char *data;
+  size_t count;
+} file_bytes;
+
+static gust_convert_options options_for(watcher *w) {
+  return (gust_convert_options){.type = GUST_TYPE_Q4,
+                                .threads = 2,
+                                .calibration = text,
+                                .calibration_bytes = sizeof text,
+                                .calibration_name = "text",
+                                .progress = watch,
+                                .note = take_note,
+                                .user = w};
+}
+
+static gust_status convert(const gust_convert_options *options, gust_convert_report *report,
+                           gust_error *err) {
+  *err = (gust_error){0};
+  return gust_convert(source, target, options, report, err);
+}
+
+/* Converts to the end and takes the file. */
+static file_bytes result_of(const gust_convert_options *options, gust_convert_report *report) {
+  gust_error err;
+  file_bytes b;
+  CHECK_EQ_INT(convert(options, report, &err), GUST_OK);
+  CHECK_EQ_STR(err.text, "");
+  b.data = check_read_file(target, &b.count);
+  remove(target);
+  return b;
+}
+
+static bool same(file_bytes a, file_bytes b) {
+  return a.count == b.count && memcmp(a.data, b.data, a.count) == 0;
+}
+
+/* --- bytes --------------------------------------------------------------------------- */
+
+static void settings(void) {
+  watcher w = {0};
+  gust_convert_options options = options_for(&w);
+  gust_convert_report report;
+  file_bytes want = result_of(&options, &report);
+  CHECK(report.calibration_tokens > 512);
+  for (size_t level = 0; level < 4; level++) {
+    static const char *const levels[] = {"c", "avx2", "avx512", NULL};
+    options.cpu = levels[level];
+    options.threads = 1 + (unsigned)level;
+    file_bytes found = result_of(&options, NULL);
+    CHECK(same(want, found));
+    free(found.data);
+  }
+  /* Calibration changes something, and so does the text. */
+  options = options_for(&w);
+  options.calibration_bytes = sizeof text / 2;
+  file_bytes other = result_of(&options, NULL);
+  CHECK(!same(want, other));
+  free(other.data);
+  options.calibration = NULL;
+  other = result_of(&options, &report);
+  CHECK(!same(want, other));
+  CHECK_EQ_INT(report.calibration_tokens, 0);
+  free(other.data);
+  free(want.data);
+}
+
+/* head: matrices that are none of the two layers'. */
+static void interrupted(uint64_t head) {
+  watcher w = {0};
+  gust_convert_options options = options_for(&w);
+  file_bytes want = result_of(&options, NULL);
+  int calls = w.calls;
+  CHECK(calls > 14);
+  for (int at = 2; at < calls; at += 4) {
+    gust_convert_report report;
+    gust_error err;
+    w = (watcher){.stop_at = at};
+    CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_CANCELLED);
+    CHECK_CONTAINS(err.text, "the conversion was stopped; ");
+    w = (watcher){0};
+    file_bytes found = result_of(&options, &report);
+    CHECK(same(want, found));
+    /* A layer's tensors are written when the layer is done, the head's when it is. */
+    CHECK_EQ_INT(report.resumed, at > 15 ? head + 14 : at > 14 ? 14 : at > 7 ? 7 : 0);
+    free(found.data);
+  }
+  /* With another text it starts over. */
+  gust_error err;
+  w = (watcher){.stop_at = 10};
+  options.calibration_bytes--;
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_CANCELLED);
+  w = (watcher){0};
+  options.calibration_bytes++;
+  file_bytes found = result_of(&options, NULL);
+  CHECK(same(want, found));
+  CHECK_CONTAINS(w.notes, "starting over");
+  free(found.data);
+  free(want.data);
+}
+
+/* --- types ---------------------------------------------------------------------------- */
+
+static void keep(void) {
+  watcher w = {0};
+  gust_convert_options options = options_for(&w);
+  gust_convert_report report;
+  const char *const rules[] = {"*=q8", "model.layers.?.mlp.*_proj.weight=q4", "lm_head*=bf16",
+                               "model.layers.1.mlp.down_proj.weight=f32"};
+  options.keep = rules;
+  options.keep_count = 4;
+  file_bytes b = result_of(&options, &report);
+  free(b.data);
+  CHECK_EQ_INT(report.parts[GUST_TYPE_Q4].tensors, 5);
+  CHECK_EQ_INT(report.parts[GUST_TYPE_Q8].tensors, 9);
+  CHECK_EQ_INT(report.parts[GUST_TYPE_BF16].tensors, 1);
+  CHECK_EQ_INT(report.parts[GUST_TYPE_F32].tensors, 6); /* five norms and one matrix */
+
+  const struct {
+    const char *rule, *words;
+  } bad[] = {{"*.downproj.weight=q8", "found '*.downproj.weight', which matches none"},
+             {"model.norm.weight=q8", "found 'model.norm.weight', which matches none"},
+             {"*.weight", "expected PATTERN=TYPE with type q4, q8, bf16 or f32, found '*.weight'"},
+             {"=q8", "expected PATTERN=TYPE"},
+             {"*=q5", "expected PATTERN=TYPE"}};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    gust_error err;
+    options.keep = &bad[i].rule;
+    options.keep_count = 1;
+    CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
+    CHECK_CONTAINS(err.text, bad[i].words);
+  }
+}
+
+static double quantized_bits(const gust_convert_report *report) {
+  const gust_convert_part *q4 = &report->parts[GUST_TYPE_Q4], *q8 = &report->parts[GUST_TYPE_Q8];
+  return 8.0 * (double)(q4->bytes + q8->bytes) / (double)(q4->parameters + q8->parameters);
+}
+
+static void target_bits(bool calibrated) {
+  watcher w = {0};
+  gust_convert_options options = options_for(&w);
+  gust_convert_report report;
+  gust_error err;
+  if (!calibrated) options.calibration = NULL;
+  options.target_bits = 1;
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
+  double least, most;
+  CHECK(sscanf(err.text, "target bits: expected %lf (all q4) to %lf (all q8), found 1.000", &least,
+               &most) == 2);
+  CHECK(least < most);
+  double last = 0;
+  for (int step = 0; step <= 4; step++) {
+    options.target_bits = least + (most - least) * step / 4 + (step == 4 ? -1e-3 : 1e-3);
+    w = (watcher){0};
+    file_bytes first = result_of(&options, &report);
+    double bits = quantized_bits(&report);
+    CHECK(bits <= options.target_bits && bits >= last);
+    if (step) CHECK(bits > options.target_bits - (most - least) / 4);
+    CHECK_CONTAINS(w.notes, "bits per weight of the quantized matrices; q8 for ");
+    last = bits;
+    if (step == 2) { /* the choice, too, is the same everywhere */
+      options.threads = 1;
+      options.cpu = "c";
+      file_bytes second = result_of(&options, NULL);
+      CHECK(same(first, second));
+      free(second.data);
+      options.threads = 2;
+      options.cpu = NULL;
+    }
+    free(first.data);
+  }
+  /* What is kept is not chosen anew. */
+  const char *const rules[] = {"*.down_proj.weight=q8", "*.q_proj.weight=bf16"};
+  options.keep = rules;
+  options.keep_count = 2;
+  options.target_bits = (least + most) / 2;
+  file_bytes b = result_of(&options, &report);
+  CHECK(quantized_bits(&report) <= options.target_bits);
+  CHECK_EQ_INT(report.parts[GUST_TYPE_BF16].tensors, 2);
+  CHECK_CONTAINS(w.notes, "down_proj 2 of 2");
+  free(b.data);
+  options.type = GUST_TYPE_Q8;
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, "expected type q4, found q8");
+}
+
+/* --- refusals --------------------------------------------------------------------------- */
+
+static void refused(void) {
+  watcher w = {0};
+  gust_convert_options options = options_for(&w);
+  gust_error err;
+  options.calibration_bytes = 400;
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, "text: expected a text of at least 512 tokens to calibrate on, found ");
+  maker_model damaged = maker_small(false, true);
+  const float nan = 0.0f / 0.0f;
+  maker_poke(&damaged, source, "model.layers.1.mlp.up_proj.weight", 41, &nan, 4);
+  options = options_for(&w);
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_FORMAT);
+  CHECK_CONTAINS(err.text,
+                 "tensor 'model.layers.1.mlp.up_proj.weight': expected finite weights, "
+                 "found NaN or infinity in row 1, column 5");
+  maker_free(&damaged);
+}
+
+int main(void) {
+  source = check_temp_file("source");
+  target = check_temp_file("model.gust");
+  for (size_t i = 0; i < sizeof text; i++) text[i] = "ab c\ndefab"[i * i % 97 % 10];
+  maker_model model = maker_small(false, true);
+  maker_write(&model, source, "F32", 1);
+  settings();
+  interrupted(1);
+  keep();
+  target_bits(false);
+  target_bits(true);
+  refused();
+  maker_write(&model, source, "F32", 1);
+  maker_free(&model);
+  /* A tied head is no matrix of its own. */
+  model = maker_small(true, false);
+  maker_write(&model, source, "BF16", 1);
+  settings();
+  maker_free(&model);
+  return check_finish();
+}
