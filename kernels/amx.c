@@ -16,6 +16,7 @@
 #define ROWS 16u
 #define TILE_TOKENS (2 * ROWS)
 #define GROUP_TOKENS 256u
+#define GROUP_PANELS 4u
 #define USES_STARTS 0
 #define Q4_BIAS 0
 #define Q8_BIAS 0

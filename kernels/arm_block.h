@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "force_inline.h"
 #include "kernels.h"
+#include "unroll.h"
 
 /* Most tokens that share one expansion of a panel's codes, and most panels that
  * share one arrangement of the tokens' codes. */
@@ -58,11 +58,9 @@ typedef struct arm_tokens {
 #define ARM_SUM_START 0x4b400000
 #define ARM_SUM_FLOAT 12582912.0f
 
-/* *sum += (dot product in `bits`) * scale * act_scale. */
-static GUST_INLINE void add_scaled(float *sum, int32x4_t bits, float32x4_t scale,
-                                   float32x4_t offset, float32x4_t act_scale) {
-  float32x4_t scaled = vfmaq_f32(offset, vreinterpretq_f32_s32(bits), scale);
-  vst1q_f32(sum, vfmaq_f32(vld1q_f32(sum), scaled, act_scale));
+/* The dot products whose sums `dots` holds, times the scale. */
+static GUST_INLINE float32x4_t scale_dots(int32x4_t dots, float32x4_t scale, float32x4_t offset) {
+  return vfmaq_f32(offset, vreinterpretq_f32_s32(dots), scale);
 }
 
 #endif

@@ -4,7 +4,8 @@
 
 #include <arm_neon.h>
 
-#include "force_inline.h"
+#include "kernels.h"
+#include "unroll.h"
 
 typedef struct lone_block {
   int8x16_t codes[2];
@@ -14,18 +15,24 @@ static GUST_INLINE lone_block load_lone(const int8_t *codes) {
   return (lone_block){{vld1q_s8(codes), vld1q_s8(codes + 16)}};
 }
 
+/* sums + rows . columns 4 j .. 4 j + 3 of the token; j is constant wherever this
+ * is inlined. */
+static GUST_INLINE int32x4_t add_quad(int32x4_t sums, int8x16_t rows, lone_block a, int j) {
+  switch (j % 4) {
+    case 0: return vdotq_laneq_s32(sums, rows, a.codes[j / 4], 0);
+    case 1: return vdotq_laneq_s32(sums, rows, a.codes[j / 4], 1);
+    case 2: return vdotq_laneq_s32(sums, rows, a.codes[j / 4], 2);
+    default: return vdotq_laneq_s32(sums, rows, a.codes[j / 4], 3);
+  }
+}
+
 /* sums + w . a; w[j]: columns 4 j .. 4 j + 3 of four rows. */
 static GUST_INLINE int32x4_t dot_rows(int32x4_t sums, const int8x16_t w[8], lone_block a,
                                       int bits) {
   (void)bits;
-  sums = vdotq_laneq_s32(sums, w[0], a.codes[0], 0);
-  sums = vdotq_laneq_s32(sums, w[1], a.codes[0], 1);
-  sums = vdotq_laneq_s32(sums, w[2], a.codes[0], 2);
-  sums = vdotq_laneq_s32(sums, w[3], a.codes[0], 3);
-  sums = vdotq_laneq_s32(sums, w[4], a.codes[1], 0);
-  sums = vdotq_laneq_s32(sums, w[5], a.codes[1], 1);
-  sums = vdotq_laneq_s32(sums, w[6], a.codes[1], 2);
-  return vdotq_laneq_s32(sums, w[7], a.codes[1], 3);
+  GUST_UNROLL
+  for (int j = 0; j < 8; j++) sums = add_quad(sums, w[j], a, j);
+  return sums;
 }
 
 #endif

@@ -27,6 +27,7 @@ static inline void prefetch_line(const uint8_t *p) {
 
 #define TILE_TOKENS 12
 #define GROUP_TOKENS 128u
+#define GROUP_PANELS 8u
 #define USES_STARTS 1
 #define Q4_BIAS GUST_Q4_LEVEL_BIAS
 #define Q8_BIAS 128
@@ -77,8 +78,9 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
   case n: multiply_tokens(sums, chunk, x, blocks, n); break;
   switch (tokens) {
     TOKENS(1)
-    TOKENS(2) TOKENS(3) TOKENS(4) TOKENS(5) TOKENS(6) TOKENS(7) TOKENS(8) TOKENS(9) TOKENS(10)
-        TOKENS(11) TOKENS(12)
+    TOKENS(2)
+    TOKENS(3) TOKENS(4) TOKENS(5) TOKENS(6) TOKENS(7) TOKENS(8) TOKENS(9) TOKENS(10) TOKENS(11)
+        TOKENS(12)
   }
 #undef TOKENS
 }

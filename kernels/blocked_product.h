@@ -9,6 +9,7 @@
  *
  * Before including this a level defines
  *   GROUP_TOKENS        tokens of a group
+ *   GROUP_PANELS        panels a chunk of activations is used for while it is near
  *   Q4_BIAS, Q8_BIAS    what its dot products are too large by, in units of the
  *                       sum of the activations: weights it makes unsigned
  *   USES_STARTS         1: its dot products begin at token_tile's starts
@@ -23,9 +24,8 @@
 #include "kernels.h"
 
 /* By measurement (docs/BENCHMARKS.md): 10 KiB of expanded weights, and for 128
- * tokens 64 KiB of activations and 32 KiB of sums. */
+ * tokens 64 KiB of activations and 8 KiB of sums for each panel. */
 #define CHUNK_BLOCKS 16u
-#define GROUP_PANELS 4u
 
 /* Adding an integer below 2^22 to these bits makes the float 1.5 * 2^23 + integer:
  * a sum that starts here is converted by looking at it as a float, and taking
@@ -65,12 +65,10 @@ static inline size_t tile_tokens(size_t left);
 static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weight_chunk *chunk,
                                       const token_tile *x, size_t blocks, int bits, size_t tokens);
 
-/* A chunk's worth of one panel; `next` is what is expanded after it. */
-static GUST_INLINE void expand_chunk(weight_chunk *chunk, const uint8_t *tiles, const uint8_t *next,
-                                     size_t blocks, int bits) {
+/* A chunk's worth of one panel. */
+static GUST_INLINE void expand_chunk(weight_chunk *chunk, const uint8_t *tiles, size_t blocks,
+                                     int bits) {
   size_t tile_bytes = bits == 4 ? GUST_Q4_TILE_BYTES : GUST_Q8_TILE_BYTES;
-  for (size_t at = 0; at < blocks / GUST_TILE_BLOCKS * tile_bytes; at += GUST_LINE)
-    _mm_prefetch((const char *)next + at, _MM_HINT_T1);
   for (size_t b = 0; b < blocks; b++)
     expand_block(chunk, b, tiles + b / GUST_TILE_BLOCKS * tile_bytes, b % GUST_TILE_BLOCKS, bits);
 }
@@ -89,13 +87,18 @@ static inline void fill_starts(product_group *g, const gust_activations *x, size
     for (size_t b = 0; b < blocks; b++) g->starts[t][b] = START_BITS - bias * sums[b];
 }
 
-/* One panel and chunk times all tokens of the group. */
+/* One panel and chunk times all tokens of the group. Meanwhile what is expanded
+ * next, `next_bytes` at `next`, comes from memory: some lines with each tile, as
+ * all at once would hold up the loads. */
 static GUST_INLINE void multiply_chunk(float (*sums)[GUST_PANEL_ROWS], const product_group *g,
                                        const gust_activations *x, size_t token, size_t tokens,
-                                       size_t block, size_t blocks, int bits) {
-  size_t row_blocks = x->k_padded / GUST_BLOCK_K;
+                                       size_t block, size_t blocks, const uint8_t *next,
+                                       size_t next_bytes, int bits) {
+  size_t row_blocks = x->k_padded / GUST_BLOCK_K, ahead = 0;
   for (size_t t = 0, count; t < tokens; t += count) {
     count = tile_tokens(tokens - t);
+    for (; ahead < next_bytes * (t + count) / tokens; ahead += GUST_LINE)
+      _mm_prefetch((const char *)next + ahead, _MM_HINT_T0);
     token_tile tile = {x->codes + (token + t) * x->stride + block * GUST_BLOCK_K,
                        x->scales + (token + t) * row_blocks + block, g->starts[t], x->stride,
                        row_blocks};
@@ -125,14 +128,15 @@ static GUST_INLINE void multiply_group(float *dst, size_t dst_stride, int bits,
   for (size_t block = 0; block < row_blocks; block += CHUNK_BLOCKS) {
     size_t blocks = row_blocks - block < CHUNK_BLOCKS ? row_blocks - block : CHUNK_BLOCKS;
     const uint8_t *tiles = panels + block / GUST_TILE_BLOCKS * tile_bytes;
+    size_t chunk_bytes = blocks / GUST_TILE_BLOCKS * tile_bytes;
     if (USES_STARTS)
       fill_starts(&g, x, token, tokens, block, blocks, bits == 4 ? Q4_BIAS : Q8_BIAS);
     for (size_t p = 0; p < panel_count; p++) {
-      const uint8_t *next = p + 1 < panel_count
-                                ? tiles + (p + 1) * panel_bytes
-                                : tiles + CHUNK_BLOCKS / GUST_TILE_BLOCKS * tile_bytes;
-      expand_chunk(&g.weights, tiles + p * panel_bytes, next, blocks, bits);
-      multiply_chunk(g.sums[p], &g, x, token, tokens, block, blocks, bits);
+      bool last = p + 1 == panel_count, end = last && block + blocks == row_blocks;
+      const uint8_t *next = last ? tiles + chunk_bytes : tiles + (p + 1) * panel_bytes;
+      expand_chunk(&g.weights, tiles + p * panel_bytes, blocks, bits);
+      multiply_chunk(g.sums[p], &g, x, token, tokens, block, blocks, next, end ? 0 : chunk_bytes,
+                     bits);
     }
   }
   store_group(dst, dst_stride, &g, row_codes, panel_count, tokens);

@@ -11,14 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "force_inline.h"
 #include "kernels.h"
-
-#if defined(__GNUC__)
-#define GUST_INLINE inline __attribute__((always_inline))
-#else
-#define GUST_INLINE inline
-#endif
 
 /* --- exp ---------------------------------------------------------------------- */
 

@@ -28,17 +28,23 @@ static GUST_INLINE void multiply_tile(float *sums, const arm_weights *w, const a
     const int8_t *lines = w->lines + b * ARM_BLOCK_BYTES + 16 * q;
     int32x4_t dots[ARM_TILE_TOKENS / 2][2];
     for (int i = 0; i < pairs; i++) dots[i][0] = dots[i][1] = vdupq_n_s32(ARM_SUM_START);
+    GUST_UNROLL
     for (size_t j = 0; j < 8; j++) {
       int8x16_t rows = vld1q_s8(lines + j * GUST_LINE);
+      GUST_UNROLL
       for (int i = 0; i < pairs; i++)
         dots[i][j % 2] = vmmlaq_s32(dots[i][j % 2], a[i][j / 2], rows);
     }
+    GUST_UNROLL
     for (size_t h = 0; h < 2; h++) {
       float32x4_t scale = vld1q_f32(w->scales[b] + 8 * q + 4 * h);
       float32x4_t offset = vld1q_f32(w->offsets[b] + 8 * q + 4 * h);
-      for (int i = 0; i < pairs; i++)
-        add_scaled(sums + (size_t)i * 2 * GUST_PANEL_ROWS + 8 * q + 4 * h, dots[i][h], scale,
-                   offset, vld1q_f32(x->scales[b] + 2 * t + 4 * (size_t)i));
+      GUST_UNROLL
+      for (int i = 0; i < pairs; i++) {
+        float *sum = sums + (size_t)i * 2 * GUST_PANEL_ROWS + 8 * q + 4 * h;
+        float32x4_t act_scale = vld1q_f32(x->scales[b] + 2 * t + 4 * (size_t)i);
+        vst1q_f32(sum, vfmaq_f32(vld1q_f32(sum), scale_dots(dots[i][h], scale, offset), act_scale));
+      }
     }
   }
 }

@@ -111,6 +111,7 @@ static GUST_INLINE block_scales load_block_scales(const uint8_t *p, int bits) {
 /* --- many tokens ----------------------------------------------------------------- */
 
 #define GROUP_TOKENS 128u
+#define GROUP_PANELS 8u
 #define USES_STARTS 1
 #define Q4_BIAS GUST_Q4_LEVEL_BIAS
 #include "blocked_product.h"

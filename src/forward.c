@@ -14,8 +14,10 @@
 
 #include "attention.h"
 
-/* Panels one thread takes at a time: four keep enough reads under way. */
-#define PANEL_GRAIN 4u
+/* Panels one thread takes at a time: of a lone token four keep enough reads under
+ * way, of many tokens eight share what was read of them. */
+#define DECODE_GRAIN 4u
+#define PREFILL_GRAIN 8u
 
 /* --- stages over tokens ---------------------------------------------------------- */
 
@@ -178,7 +180,7 @@ static void run_products(product_stage *s) {
   for (size_t i = 0; i < s->count; i++) panels += s->products[i].matrix->panel_count;
   if (s->swiglu) panels = s->products[0].matrix->panel_count;
   expect_columns(s->c, s->products[0].matrix->k_padded);
-  gust_pool_run(s->c->pool, run_panels, s, panels, PANEL_GRAIN);
+  gust_pool_run(s->c->pool, run_panels, s, panels, s->tokens == 1 ? DECODE_GRAIN : PREFILL_GRAIN);
 }
 
 /* --- the pass ----------------------------------------------------------------------------- */
