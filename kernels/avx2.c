@@ -12,15 +12,9 @@
 
 /* By measurement (docs/BENCHMARKS.md). */
 #define LEVEL_HAS_VNNI 0
-#ifndef TILE_TOKENS
 #define TILE_TOKENS 4
-#endif
-#ifndef DECODE_PANELS
-#define DECODE_PANELS 2
-#endif
-#ifndef PREFETCH_AHEAD
-#define PREFETCH_AHEAD 2176
-#endif
+#define DECODE_PANELS 1
+#define PREFETCH_AHEAD 4352
 #include "products_256.h"
 
 void gust_kernels_fill_avx2(gust_kernels *kernels) {
