@@ -1,11 +1,18 @@
 /* Which levels this processor runs, and the table of their kernels. */
+#ifdef __linux__
+#define _GNU_SOURCE /* syscall */
+#endif
 #include <string.h>
 
 #include "kernels.h"
 #include "levels.h"
 
-#if defined(GUST_HAVE_AVX2) || defined(GUST_HAVE_AVX512)
+#ifdef GUST_HAVE_AVX2
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* The operating system must save the registers too, or they change under us:
  * XCR0 says which it does. */
@@ -26,6 +33,12 @@ static bool has_avx2(void) {
   return __get_cpuid_count(7, 0, &a, &b7, &c7, &d) && ALL_OF(b7, (unsigned)bit_AVX2);
 }
 
+/* CPUID leaf 7, its first sub-leaf: EAX bit 4. */
+static bool has_avxvnni(void) {
+  unsigned a, b, c, d;
+  return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && ALL_OF(a, 1u << 4);
+}
+
 static bool has_avx512(void) {
   unsigned a, b, c, d;
   if (!has_avx2() || !ALL_OF(saved_registers(), 0xe6u)) return false; /* + opmask, ZMM */
@@ -33,6 +46,61 @@ static bool has_avx512(void) {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ALL_OF(b, foundation) &&
          ALL_OF(c, (unsigned)bit_AVX512VNNI);
 }
+
+/* Tiles are state of 8 KiB a thread; Linux saves it for processes that asked. */
+static bool may_use_tiles(void) {
+#if defined(__linux__) && defined(SYS_arch_prctl)
+  const long request_permission = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM */
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
+#endif
+}
+
+/* CPUID leaf 7: EDX bits 24 (tiles) and 25 (8-bit integers). */
+static bool has_amx(void) {
+  unsigned a, b, c, d;
+  if (!has_avx512() || !ALL_OF(saved_registers(), 0x60000u)) return false; /* TILECFG, TILEDATA */
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ALL_OF(d, 1u << 24 | 1u << 25) &&
+         may_use_tiles();
+}
+#endif
+
+#if defined(GUST_HAVE_DOTPROD) || defined(GUST_HAVE_I8MM)
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+/* Bits that Linux names HWCAP_ASIMDDP and HWCAP2_I8MM; older headers lack the
+ * second. */
+static bool has_dotprod(void) {
+  return getauxval(AT_HWCAP) >> 20 & 1;
+}
+static bool has_i8mm(void) {
+  return has_dotprod() && (getauxval(AT_HWCAP2) >> 13 & 1);
+}
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static bool has_feature(const char *name) {
+  int value = 0;
+  size_t bytes = sizeof value;
+  return sysctlbyname(name, &value, &bytes, NULL, 0) == 0 && value != 0;
+}
+static bool has_dotprod(void) {
+  return has_feature("hw.optional.arm.FEAT_DotProd");
+}
+static bool has_i8mm(void) {
+  return has_dotprod() && has_feature("hw.optional.arm.FEAT_I8MM");
+}
+#else
+/* No way to ask is known here. */
+static bool has_dotprod(void) {
+  return false;
+}
+static bool has_i8mm(void) {
+  return false;
+}
+#endif
 #endif
 
 static bool always(void) {
@@ -49,8 +117,24 @@ static const struct {
 #ifdef GUST_HAVE_AVX2
     {"avx2", has_avx2, gust_kernels_fill_avx2},
 #endif
+#ifdef GUST_HAVE_AVXVNNI
+    {"avxvnni", has_avx512, gust_kernels_fill_avxvnni_evex},
+    {"avxvnni", has_avxvnni, gust_kernels_fill_avxvnni},
+#endif
 #ifdef GUST_HAVE_AVX512
     {"avx512", has_avx512, gust_kernels_fill_avx512},
+#endif
+#ifdef GUST_HAVE_AMX
+    {"amx", has_amx, gust_kernels_fill_amx},
+#endif
+#ifdef GUST_HAVE_NEON
+    {"neon", always, gust_kernels_fill_neon},
+#endif
+#ifdef GUST_HAVE_DOTPROD
+    {"dotprod", has_dotprod, gust_kernels_fill_dotprod},
+#endif
+#ifdef GUST_HAVE_I8MM
+    {"i8mm", has_i8mm, gust_kernels_fill_i8mm},
 #endif
 };
 
@@ -74,7 +158,11 @@ bool gust_kernels_select(gust_kernels *kernels, const char *cap) {
 }
 
 const char *gust_kernels_level(size_t index) {
-  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-    if (levels[i].available() && index-- == 0) return levels[i].name;
+  const char *last = NULL; /* two entries may make one level */
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    if ((last && strcmp(last, levels[i].name) == 0) || !levels[i].available()) continue;
+    last = levels[i].name;
+    if (index-- == 0) return last;
+  }
   return NULL;
 }

@@ -18,14 +18,30 @@
 #include "panel.h"
 #include "weight_quantizer.h"
 
+/* For functions that are to become part of their callers, whose arguments are
+ * then constants. */
+#if defined(__GNUC__)
+#define GUST_INLINE inline __attribute__((always_inline))
+#else
+#define GUST_INLINE inline
+#endif
+
 /* Activations of `tokens` rows quantized in blocks of 32 along k: code * scale.
- * Row t begins at codes + t * k_padded and at scales, sums + t * k_padded / 32. */
+ * Row t begins at codes + t * stride and at scales, sums + t * k_padded / 32. */
 typedef struct gust_activations {
   int8_t *codes; /* in [-127, 127] */
   float *scales; /* one per block */
   int32_t *sums; /* sum of a block's codes */
   size_t k_padded;
+  size_t stride; /* at least k_padded, a multiple of 64 */
 } gust_activations;
+
+/* The stride rows of k_padded codes should have. Rows a power of two apart would
+ * meet in the same few sets of a cache, and a product reads many rows at once:
+ * one line more keeps them apart. */
+static inline size_t gust_activation_stride(size_t k_padded) {
+  return k_padded + GUST_LINE;
+}
 
 /* dst[t * dst_stride + 16 p + r] = sum over k of weight(16 p + r, k) * x(t, k)
  * for panels p in [0, panel_count) and tokens t in [0, tokens). `panels` points
@@ -65,19 +81,26 @@ static inline size_t gust_attention_state_floats(size_t head_dim) {
   return GUST_ATTENTION_SUM + gust_round_up(head_dim, 16);
 }
 
-/* Stores one position's key and value (head_dim floats each) at `slot` in
- * [0, 64) of a chunk. */
-typedef void gust_kv_store_fn(void *key_tile, void *value_tile, size_t slot, const float *key,
-                              const float *value, size_t head_dim);
+/* Stores `count` positions' keys and values at slots [slot, slot + count) of a
+ * chunk. Position i's head_dim floats begin at keys, values + i * stride. */
+typedef void gust_kv_store_fn(void *key_tile, void *value_tile, size_t slot, size_t count,
+                              const float *keys, const float *values, size_t stride,
+                              size_t head_dim);
 
-/* Attends from `heads` query heads (at most GUST_ATTEND_HEADS at q, q +
- * head_dim, ...) that share one key-value head to slots [first, last) of a
- * chunk: states[h] (each gust_attention_state_floats apart) is overwritten with
- * the partial of this chunk. Scores are multiplied by `scale`. */
-#define GUST_ATTEND_HEADS 4u
-typedef void gust_attend_fn(float *states, const float *q, size_t heads, const void *key_tile,
-                            const void *value_tile, size_t first, size_t last, size_t head_dim,
-                            float scale);
+/* A query head of one token, on its way through the chunks it sees. */
+typedef struct gust_attend_row {
+  const float *q;      /* head_dim floats */
+  float *state;        /* gust_attention_state_floats(head_dim) floats */
+  uint8_t first, last; /* slots it sees of this chunk, [first, last), not empty */
+  bool begins;         /* with this chunk: state is overwritten, not merged into */
+} gust_attend_row;
+
+/* Attends from `count` rows that share one key-value head to one chunk. Scores
+ * are multiplied by `scale`. What a row gets does not depend on the others; many
+ * at once share the work of reading the tiles. `next`, when not NULL, is the
+ * key tile of the call to follow. */
+typedef void gust_attend_fn(const gust_attend_row *rows, size_t count, const void *key_tile,
+                            const void *value_tile, const void *next, size_t head_dim, float scale);
 
 /* --- calibration ------------------------------------------------------------ */
 
@@ -139,8 +162,10 @@ typedef struct gust_kernels {
 
   gust_kv_store_fn *kv_store[GUST_KV_TILES];
   gust_attend_fn *attend[GUST_KV_TILES];
-  /* Merges the partial `next` of later positions into `state`. */
-  void (*attend_merge)(float *state, const float *next, size_t head_dim);
+  /* Merges `count` partials, of later chunks and in their order, into `state`;
+   * they lie `stride` floats apart. */
+  void (*attend_merge)(float *state, const float *partials, size_t stride, size_t count,
+                       size_t head_dim);
   /* dst[0, head_dim) = weighted sum / sum of weights. */
   void (*attend_finish)(float *dst, const float *state, size_t head_dim);
 

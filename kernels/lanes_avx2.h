@@ -176,6 +176,14 @@ static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
   *second = V_PAIR(float_of_bytes(_mm256_unpacklo_epi16(y, y)),
                    float_of_bytes(_mm256_unpackhi_epi16(y, y)));
 }
+static inline __m256 codes_half(__m256 level) {
+  static const float code[] = GUST_Q4_CODE_OF_LEVEL;
+  __m256i biased = _mm256_add_epi32(_mm256_cvttps_epi32(level), _mm256_set1_epi32(64));
+  return _mm256_i32gather_ps(code, _mm256_srli_epi32(biased, 2), 4);
+}
+static inline vf v_q4_codes(vf level) {
+  return V_PAIR(codes_half(level.a), codes_half(level.b));
+}
 /* Small integers add exactly in float, so the order does not matter. */
 static inline int32_t v_sum_int(vf x) {
   return (int32_t)v_sum(x);

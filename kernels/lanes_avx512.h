@@ -10,6 +10,10 @@
 
 typedef __m512 vf;
 
+/* 24 sums, two keys and a query in 32 registers (attention_kernels.h). */
+#define ATTEND_TILE_ROWS 12
+#define ATTEND_TILE_VECTORS 2
+
 static inline vf v_set1(float x) {
   return _mm512_set1_ps(x);
 }
@@ -127,6 +131,11 @@ static inline vf nearest_levels(vf steps) {
 static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
   *first = nearest_levels(steps);
   *second = nearest_levels(more_steps);
+}
+static inline vf v_q4_codes(vf level) {
+  static const float code[] = GUST_Q4_CODE_OF_LEVEL;
+  __m512i biased = _mm512_add_epi32(_mm512_cvttps_epi32(level), _mm512_set1_epi32(64));
+  return _mm512_permutex2var_ps(v_load(code), _mm512_srli_epi32(biased, 2), v_load(code + 16));
 }
 static inline int32_t v_sum_int(vf x) {
   return (int32_t)v_sum(x);

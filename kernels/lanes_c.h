@@ -202,6 +202,12 @@ static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
   *first = nearest_levels(steps);
   *second = nearest_levels(more_steps);
 }
+/* The codes of q4 levels. */
+static inline vf v_q4_codes(vf level) {
+  static const float code[] = GUST_Q4_CODE_OF_LEVEL;
+  V_EACH level.f[i] = code[((int)level.f[i] + 64) >> 2];
+  return level;
+}
 /* The sum of integer-valued lanes. */
 static inline int32_t v_sum_int(vf a) {
   int32_t sum = 0;

@@ -34,6 +34,9 @@ void os_unmap_file(os_map *map);
 /* The pages [offset, offset + bytes) will be read soon / not again. */
 void os_will_need(const os_map *map, size_t offset, size_t bytes);
 void os_dont_need(const os_map *map, size_t offset, size_t bytes);
+/* Waits until those pages are in memory and mapped; for several threads at once.
+ * False when they cannot be read. */
+bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */
 typedef intptr_t os_file;
@@ -60,6 +63,9 @@ uint64_t os_changed_ns(const char *path);
 /* Whether `path` is a regular file or nothing: what a rename may replace. Not
  * so a folder, a device or a pipe. */
 bool os_may_replace(const char *path);
+/* Bytes that can still be written to the disk on which `path` lies or would be made;
+ * UINT64_MAX when unknown. */
+uint64_t os_free_disk(const char *path);
 /* Whether both paths lead, through links too, to one and the same file. */
 bool os_same_file(const char *a, const char *b);
 

@@ -18,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 #ifdef __linux__
@@ -168,6 +169,22 @@ void os_will_need(const os_map *map, size_t offset, size_t bytes) {
 
 void os_dont_need(const os_map *map, size_t offset, size_t bytes) {
   advise(map, offset, bytes, MADV_DONTNEED, false);
+}
+
+bool os_fetch(const os_map *map, size_t offset, size_t bytes) {
+  if (offset >= map->bytes) return true;
+  if (bytes > map->bytes - offset) bytes = map->bytes - offset;
+  size_t page = page_bytes(), end = offset + bytes;
+#ifdef MADV_POPULATE_READ
+  size_t begin = offset & ~(page - 1);
+  if (madvise((void *)((uintptr_t)map->data + begin), end - begin, MADV_POPULATE_READ) == 0)
+    return true;
+  if (errno == EFAULT) errno = EIO;  /* the file has become shorter, or its disk fails */
+  if (errno != EINVAL) return false; /* EINVAL: a kernel before 5.14 */
+#endif
+  const volatile uint8_t *data = map->data;
+  for (size_t at = offset; at < end; at += page) (void)data[at];
+  return true;
 }
 
 os_file os_open_read(const char *path, uint64_t *bytes) {
@@ -337,6 +354,15 @@ uint64_t os_changed_ns(const char *path) {
 bool os_may_replace(const char *path) {
   struct stat st;
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
+uint64_t os_free_disk(const char *path) {
+  struct statvfs disk;
+  char *folder = folder_of(path);
+  bool known = folder && statvfs(folder, &disk) == 0;
+  free(folder);
+  if (!known || (disk.f_frsize && disk.f_bavail > UINT64_MAX / disk.f_frsize)) return UINT64_MAX;
+  return (uint64_t)disk.f_bavail * disk.f_frsize;
 }
 
 bool os_same_file(const char *a, const char *b) {

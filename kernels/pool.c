@@ -217,6 +217,10 @@ void gust_pool_run(gust_pool *pool, gust_pool_fn *fn, void *arg, size_t items, s
 
 /* --- life --------------------------------------------------------------------- */
 
+/* What kernels keep on a worker's stack (blocked products above all) and room to
+ * spare: the smallest default of a C library, 128 KiB, is too little. */
+#define STACK_BYTES ((size_t)1 << 20)
+
 /* Workers take no signals: those are for the threads the program knows of. */
 static bool start_worker(gust_pool *pool, unsigned index) {
   pool_worker *worker = &pool->workers[pool->started];
@@ -227,7 +231,13 @@ static bool start_worker(gust_pool *pool, unsigned index) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
-  bool started = pthread_create(&worker->thread, NULL, worker_main, worker) == 0;
+  pthread_attr_t attributes;
+  bool started = pthread_attr_init(&attributes) == 0;
+  if (started) {
+    started = pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 &&
+              pthread_create(&worker->thread, &attributes, worker_main, worker) == 0;
+    pthread_attr_destroy(&attributes);
+  }
 #ifndef _WIN32
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 #endif

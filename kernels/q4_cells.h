@@ -26,4 +26,12 @@
         173, 176, 188, 192, 207, 208, 216, 230, 232, 240, 248                                  \
   }
 
+/* The way back: no two levels are within four of each other, so (level + 64) >> 2
+ * finds the code of a level. */
+#define GUST_Q4_CODE_OF_LEVEL                                                                      \
+  {                                                                                                \
+    0, 0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 7, 0, 8, 9, 0, 10, 11, 0, 12, 0, 13, 0, 0, 14, 0, 0, \
+        15, 0                                                                                      \
+  }
+
 #endif

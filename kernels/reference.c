@@ -60,7 +60,7 @@ static void matmul_q4_c(float *dst, size_t dst_stride, const uint8_t *panels,
     for (size_t t = 0; t < tokens; t++)
       for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
         dst[t * dst_stride + p * GUST_PANEL_ROWS + r] =
-            dot_q4(panels + p * bytes, r, x->codes + t * k, x->scales + t * (k / 32), k) *
+            dot_q4(panels + p * bytes, r, x->codes + t * x->stride, x->scales + t * (k / 32), k) *
             gust_row_scale(row_codes[p * GUST_PANEL_ROWS + r]);
 }
 
@@ -72,7 +72,7 @@ static void matmul_q8_c(float *dst, size_t dst_stride, const uint8_t *panels,
     for (size_t t = 0; t < tokens; t++)
       for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
         dst[t * dst_stride + p * GUST_PANEL_ROWS + r] =
-            dot_q8(panels + p * bytes, r, x->codes + t * k, x->scales + t * (k / 32), k) *
+            dot_q8(panels + p * bytes, r, x->codes + t * x->stride, x->scales + t * (k / 32), k) *
             gust_row_scale(row_codes[p * GUST_PANEL_ROWS + r]);
 }
 

@@ -160,12 +160,6 @@ static void q4_row_codes(uint8_t *row_codes, const float *values, size_t columns
   row_codes_for(row_codes, values, columns, Q4_REACH);
 }
 
-/* Code of a level plus 64. */
-static const uint8_t q4_code_of_level[122] = {
-    [64 - 52] = 1,  [64 - 42] = 2,  [64 - 33] = 3,  [64 - 25] = 4,  [64 - 18] = 5,
-    [64 - 11] = 6,  [64 - 5] = 7,   [64 + 0] = 8,   [64 + 6] = 9,   [64 + 12] = 10,
-    [64 + 19] = 11, [64 + 26] = 12, [64 + 34] = 13, [64 + 45] = 14, [64 + 57] = 15};
-
 static void q4_round(uint8_t *codes, float *rounded, const float *values, size_t columns,
                      const uint8_t *scales, const uint8_t *row_codes) {
   float scale[16], shift[16];
@@ -178,12 +172,9 @@ static void q4_round(uint8_t *codes, float *rounded, const float *values, size_t
   vf slope = v_mul(v_add(inverse, inverse), unit), back = row_scales(row_codes);
   for (size_t k = 0; k < columns; k++) {
     vf l, same;
-    int8_t level[16];
     vf bin = v_add(v_mul(v_load(values + 16 * k), slope), zero);
     v_q4_levels(&l, &same, bin, bin);
-    v_store_i8(level, l);
-    for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
-      codes[16 * k + r] = q4_code_of_level[level[r] + 64];
+    v_store_i8((int8_t *)codes + 16 * k, v_q4_codes(l));
     if (rounded) v_store(rounded + 16 * k, v_mul(v_mul(v_add(l, lift), whole), back));
   }
 }

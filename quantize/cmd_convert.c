@@ -7,6 +7,7 @@
 #include "calibration_text.h"
 #include "cli/commands.h"
 #include "cli/human.h"
+#include "cli/input.h"
 #include "cli/interrupt.h"
 #include "cli/json_out.h"
 #include "cli/model_options.h"
@@ -15,9 +16,13 @@
 #include "cli/progress.h"
 #include "convert.h"
 #include "kernels/os.h"
+#include "source_measure.h"
+
+#define DEFAULT_AGAINST_CHUNKS 16u
 
 typedef struct convert_values {
-  option_value output, type, calibrate, target_bits, threads, cpu, json, quiet;
+  option_value output, type, calibrate, target_bits, against_source, against_chunks, threads, cpu,
+      json, quiet;
   option_texts keep;
 } convert_values;
 
@@ -54,6 +59,19 @@ static const cli_option own_options[] = {
      .low = 0.5,
      .high = 64,
      .place = offsetof(convert_values, target_bits)},
+    {.name = "against-source",
+     .kind = OPTION_TEXT,
+     .argument = "TEXT",
+     .help = "measure on this text how far the file is from its source in float32; takes disk for "
+             "the source once more meanwhile",
+     .place = offsetof(convert_values, against_source)},
+    {.name = "against-chunks",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .help = "of that text take at most N chunks of 512 tokens; default 16",
+     .least = 1,
+     .most = UINT32_MAX,
+     .place = offsetof(convert_values, against_chunks)},
     {.name = "threads",
      .kind = OPTION_COUNT,
      .argument = "N",
@@ -108,6 +126,12 @@ static void print_table(const gust_convert_report *report, const char *target) {
          report->bits_per_weight);
 }
 
+/* The rest of the table. */
+static void print_receipt(const gust_model *model) {
+  gust_receipt_info receipt;
+  if (gust_model_get_receipt(model, &receipt)) model_report_receipt_rows(&receipt);
+}
+
 static void print_parts(json_out *json, const gust_convert_report *report) {
   json_out_open_array(json, "types", true);
   for (int type = 0; type < GUST_TYPE_COUNT; type++) {
@@ -136,8 +160,10 @@ static void print_json(const gust_convert_report *report, const char *target,
   json_out_real(&json, "bits_per_weight", report->bits_per_weight);
   json_out_count(&json, "parameters", report->parameters);
   json_out_count(&json, "source_bytes", report->source_bytes);
+  json_out_count(&json, "resumed_tensors", report->resumed);
   json_out_real(&json, "seconds", report->seconds);
   print_parts(&json, report);
+  model_report_json_receipt(&json, model);
   model_report_json_tensors(&json, model);
   json_out_close(&json);
 }
@@ -196,45 +222,77 @@ static gust_status open_calibration(const convert_values *values, os_map *text,
   return GUST_OK;
 }
 
-static gust_status convert_folder(const cli_command *command, const convert_values *values,
-                                  const char *folder, gust_type type, const char *target,
-                                  gust_error *err) {
-  convert_screen screen = {.command = command};
-  gust_convert_options options = {
-      .type = type,
-      .threads = values->threads.given ? (unsigned)values->threads.count : 0,
-      .cpu = values->cpu.given ? values->cpu.text : NULL,
-      .keep = values->keep.text,
-      .keep_count = values->keep.count,
-      .target_bits = values->target_bits.given ? values->target_bits.real : 0,
-      .progress = show_progress,
-      .note = values->quiet.given ? NULL : show_note,
-      .user = &screen};
-  os_map text = {NULL, 0};
-  gust_status status = open_calibration(values, &text, &options, err);
-  if (status) return status;
-  gust_convert_report report;
-  progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
-  status = gust_convert(folder, target, &options, &report, err);
-  progress_end(&screen.progress);
-  os_unmap_file(&text);
+/* With --against-source the options get the measurement, and *text what it is
+ * measured on, to be freed. */
+static gust_status prepare_measure(source_measure *measure, gust_convert_options *options,
+                                   const convert_values *values, char **text, gust_error *err) {
+  const option_value *chunks = &values->against_chunks;
+  if (!values->against_source.given) return GUST_OK;
+  measure->text_name = values->against_source.text;
+  measure->chunks = chunks->given ? chunks->count : DEFAULT_AGAINST_CHUNKS;
+  gust_status status = input_read(measure->text_name, text, &measure->bytes, err);
+  measure->text = *text;
+  options->measure = source_measure_run;
+  options->measure_user = measure;
+  return status == GUST_OK ? source_measure_prepare(measure, options, err) : status;
+}
+
+static gust_status report(const cli_command *command, const convert_values *values,
+                          const gust_convert_report *report, const char *target, gust_error *err) {
   gust_model *model;
-  if (status == GUST_OK) status = model_options_look(&model, target, err);
+  gust_status status = model_options_look(&model, target, err);
   if (status != GUST_OK) return status;
   if (values->json.given) {
-    print_json(&report, target, model);
+    print_json(report, target, model);
   } else {
-    print_table(&report, target);
+    print_table(report, target);
+    print_receipt(model);
   }
   if (!values->quiet.given) try_template(command, model);
   gust_model_close(model);
   return command_flush(err);
 }
 
+static gust_status convert_folder(const cli_command *command, const convert_values *values,
+                                  const model_values *running, const char *folder, gust_type type,
+                                  const char *target, gust_error *err) {
+  convert_screen screen = {.command = command};
+  char *text = NULL;
+  gust_convert_options options = {
+      .type = type,
+      .threads = values->threads.given ? (unsigned)values->threads.count : 0,
+      .cpu = running->cpu.given ? running->cpu.text : NULL,
+      .keep = values->keep.text,
+      .keep_count = values->keep.count,
+      .target_bits = values->target_bits.given ? values->target_bits.real : 0,
+      .progress = show_progress,
+      .note = values->quiet.given ? NULL : show_note,
+      .user = &screen};
+  source_measure measure = {.command = command,
+                            .values = running,
+                            .folder = folder,
+                            .target = target,
+                            .progress = &screen.progress};
+  gust_convert_report result;
+  os_map calibration = {NULL, 0};
+  gust_status status = open_calibration(values, &calibration, &options, err);
+  if (status == GUST_OK) status = prepare_measure(&measure, &options, values, &text, err);
+  if (status == GUST_OK) {
+    progress_begin(&screen.progress, "converting", PROGRESS_BYTES, values->quiet.given);
+    status = gust_convert(folder, target, &options, &result, err);
+    progress_end(&screen.progress);
+  }
+  free(text);
+  os_unmap_file(&calibration);
+  return status == GUST_OK ? report(command, values, &result, target, err) : status;
+}
+
 static int convert(const cli_command *command, int argc, char **argv) {
   convert_values values = {0};
   const char *operands[COMMAND_MAX_OPERANDS];
   int code = options_parse(command, argc, argv, &values, operands);
+  model_values running = {.threads = values.threads, .cpu = values.cpu, .quiet = values.quiet};
+  if (code == OPTIONS_GO) code = model_options_check(command, &running);
   if (code != OPTIONS_GO) return code;
   gust_type type = GUST_TYPE_Q4;
   if (values.type.given) gust_type_parse(values.type.text, &type); /* the table knows the names */
@@ -246,7 +304,7 @@ static int convert(const cli_command *command, int argc, char **argv) {
                           operands[0]);
   interrupt_install();
   gust_error err = {0};
-  gust_status status = convert_folder(command, &values, operands[0], type, target, &err);
+  gust_status status = convert_folder(command, &values, &running, operands[0], type, target, &err);
   free(named);
   return status == GUST_OK ? 0 : command_fail(command, &err);
 }
@@ -258,8 +316,10 @@ const cli_command command_convert = {
     .description =
         "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
         "Llama-shaped checkpoint and writes them as one file, which appears under its name when "
-        "it is complete. Ends with a table of what became of the weights; rms error is relative "
-        "to them.",
+        "it is complete. One that was interrupted leaves FILE.converting behind; the same command "
+        "goes on from there. Ends with a table of what became of the weights; rms error is "
+        "relative to them. The file keeps that as its receipt, with a hash of its logits for gust "
+        "verify.",
     .operands = {"SRC_DIR"},
     .groups = {{"Options", own_options, 0},
                {"Messages", quiet_options, offsetof(convert_values, quiet)}},

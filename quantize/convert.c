@@ -8,6 +8,7 @@
 #include "calibration.h"
 #include "checkpoint.h"
 #include "convert_journal.h"
+#include "file_receipt.h"
 #include "file_writer.h"
 #include "hf_config.h"
 #include "json_file.h"
@@ -17,6 +18,7 @@
 #include "tensor_map.h"
 #include "tensor_packer.h"
 #include "tensor_types.h"
+#include "tokenizer.h"
 #include "tokenizer_import.h"
 
 #define MAX_THREADS 1024u
@@ -401,27 +403,50 @@ static gust_status choose_types(conversion *c, gust_error *err) {
   snprintf(line, sizeof line, "%.3f bits per weight of the quantized matrices; q8 for %s",
            tensor_types_bits(&c->header), *kinds ? kinds : "none");
   note(c, line);
-  return GUST_OK;
+  return place_tensors(c, err); /* their sizes have changed */
 }
 
-static gust_status run(conversion *c, const char *folder, gust_error *err) {
+/* Everything about the file but its tensors' bytes. */
+static gust_status plan(conversion *c, const char *folder, gust_error *err) {
   gust_header *header = &c->header;
   gust_status status =
       hf_config_read(folder, &header->config, &header->generation, &header->chat_template, err);
   if (!status) status = checkpoint_open(&c->source, folder, err);
-  if (!status) status = check_target(c, folder, err);
+  if (!status && c->target_path) status = check_target(c, folder, err);
   if (!status) status = tensor_map_build(&c->map, header, &c->source, err);
   if (!status) status = give_types(c, err);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
+  if (status) return status;
+  if (!c->options.bare) file_receipt_begin(header, c->options.measure != NULL);
+  return place_tensors(c, err);
+}
+
+/* What can only be found out with the file in hand, which therefore gets a header
+ * first. */
+static gust_status complete_receipt(conversion *c, gust_error *err) {
+  gust_receipt *receipt = &c->header.receipt;
+  uint64_t bytes = c->header.file_bytes;
+  const char *path = c->writer.partial;
+  const gust_context_options running = {.threads = c->options.threads, .cpu = c->options.cpu};
+  file_receipt_sum(receipt, c->error, c->energy);
+  gust_status status = write_header(c, err);
+  if (!status) status = file_receipt_hash(receipt, path, bytes, &running, advance, c, err);
+  if (!status && c->options.measure)
+    status = c->options.measure(c->options.measure_user, path, bytes, &receipt->quality, err);
+  return status;
+}
+
+static gust_status run(conversion *c, const char *folder, gust_error *err) {
+  gust_status status = plan(c, folder, err);
   if (!status) status = start_workers(c, err);
   if (!status) status = choose_types(c, err);
-  if (!status) status = place_tensors(c, err);
   if (!status) status = open_target(c, err);
   if (!status) status = calibrate(c, err);
   if (!status) status = convert_shards(c, err);
+  if (!status && c->header.receipt.exists) status = complete_receipt(c, err);
   if (!status) status = write_header(c, err);
-  return status ? status : file_writer_commit(&c->writer, header->file_bytes, err);
+  return status ? status : file_writer_commit(&c->writer, c->header.file_bytes, err);
 }
 
 /* --- report ---------------------------------------------------------------------------- */
@@ -451,6 +476,17 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
   report->seconds = (double)(os_now_ns() - begin_ns) * 1e-9;
 }
 
+static void clear(conversion *c, bool keep_partial) {
+  tensor_packer_destroy(&c->packer);
+  file_writer_close(&c->writer, keep_partial);
+  gust_pool_destroy(c->pool);
+  gust_header_clear(&c->header);
+  tensor_map_clear(&c->map);
+  checkpoint_close(&c->source);
+  free(c->calibrated);
+  free(c->kept);
+}
+
 gust_status gust_convert(const char *source_folder, const char *target_path,
                          const gust_convert_options *options, gust_convert_report *report,
                          gust_error *err) {
@@ -475,13 +511,60 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
     gust_fail(err, status, "%s: the conversion was stopped; %s%s", target_path,
               keep ? "the same command goes on from there, or remove " : "nothing is left of it",
               keep ? c.writer.partial : "");
-  tensor_packer_destroy(&c.packer);
-  file_writer_close(&c.writer, keep);
-  gust_pool_destroy(c.pool);
-  gust_header_clear(&c.header);
-  tensor_map_clear(&c.map);
-  checkpoint_close(&c.source);
-  free(c.calibrated);
-  free(c.kept);
+  clear(&c, keep);
+  return status;
+}
+
+/* --- preview ---------------------------------------------------------------------------- */
+
+static gust_type exact_type(const conversion *c) {
+  for (size_t s = 0; s < c->source.shard_count; s++) {
+    const safetensors_file *file = &c->source.shards[s].file;
+    for (size_t t = 0; t < file->tensor_count; t++) {
+      size_t index = c->map.targets[s][t];
+      if (index != TENSOR_MAP_NONE && c->header.tensors[index].rank == 2 &&
+          file->tensors[t].dtype != SAFETENSORS_BF16)
+        return GUST_TYPE_F32;
+    }
+  }
+  return GUST_TYPE_BF16;
+}
+
+static gust_status place_exact(conversion *c, gust_convert_preview *preview, gust_error *err) {
+  preview->exact_type = exact_type(c);
+  for (size_t i = 0; i < c->header.tensor_count; i++)
+    if (c->header.tensors[i].rank == 2) c->header.tensors[i].type = preview->exact_type;
+  file_receipt_begin(&c->header, false);
+  gust_status status = place_tensors(c, err);
+  preview->exact_bytes = c->header.file_bytes;
+  return status;
+}
+
+static gust_status count_tokens(const conversion *c, const char *folder, const char *text,
+                                size_t bytes, size_t *count, gust_error *err) {
+  gust_tokenizer *tokenizer = NULL;
+  int32_t *ids = NULL;
+  gust_status status = gust_tokenizer_create(&tokenizer, c->header.tokenizer,
+                                             c->header.tokenizer_bytes, folder, err);
+  if (!status)
+    status =
+        gust_tokenizer_text_to_ids(tokenizer, text, bytes, true, true, NULL, 0, &ids, count, err);
+  free(ids);
+  gust_tokenizer_destroy(tokenizer);
+  return status;
+}
+
+gust_status gust_convert_look(const char *source_folder, const gust_convert_options *options,
+                              const char *text, size_t text_bytes, gust_convert_preview *preview,
+                              gust_error *err) {
+  conversion c = {.options = *options, .writer = FILE_WRITER_NONE};
+  memset(preview, 0, sizeof *preview);
+  gust_status status = plan(&c, source_folder, err);
+  preview->file_bytes = c.header.file_bytes;
+  preview->has_bos = c.header.config.bos_id >= 0;
+  if (!status) status = place_exact(&c, preview, err);
+  if (!status && text)
+    status = count_tokens(&c, source_folder, text, text_bytes, &preview->text_tokens, err);
+  clear(&c, false);
   return status;
 }

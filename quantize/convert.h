@@ -4,6 +4,14 @@
 
 #include "format.h"
 
+/* What TARGET is called until it is complete is TARGET and this. */
+#define GUST_CONVERT_PARTIAL ".converting"
+
+/* Measures the complete file against its source: the first `bytes` bytes of what lies
+ * at `path`, as it does not have its name yet. */
+typedef gust_status gust_convert_measure_fn(void *user, const char *path, uint64_t bytes,
+                                            gust_quality *quality, gust_error *err);
+
 typedef struct gust_convert_options {
   gust_type type;          /* of the matrices; vectors (norms) are always f32 */
   unsigned threads;        /* 0: gust_default_threads() */
@@ -22,6 +30,9 @@ typedef struct gust_convert_options {
   /* A line worth showing while the work goes on; may be NULL. */
   void (*note)(void *user, const char *line);
   void *user;
+  gust_convert_measure_fn *measure; /* for the file's receipt; may be NULL */
+  void *measure_user;
+  bool bare; /* no receipt, for a file that is not to be kept */
 } gust_convert_options;
 
 /* What became of the tensors stored in one type. */
@@ -50,6 +61,10 @@ typedef struct gust_convert_report {
  * two groups of panels, the tokenizer and the header, whatever the model's size;
  * with calibration what calibration.h says.
  *
+ * The file ends up with a receipt (docs/FORMAT.md): errors of the weights by type,
+ * the hash of the logits of the fixed prompt, which the finished file is opened and
+ * run for, and what options->measure fills in.
+ *
  * A matrix type of q4 stores the embedding, the output head and the attention's
  * v matrices in q8, where the bits they cost buy the most.
  *
@@ -73,5 +88,21 @@ typedef struct gust_convert_report {
 gust_status gust_convert(const char *source_folder, const char *target_path,
                          const gust_convert_options *options, gust_convert_report *report,
                          gust_error *err);
+
+/* What a conversion would come to. */
+typedef struct gust_convert_preview {
+  uint64_t file_bytes; /* of the file with the options given */
+  gust_type exact_type;
+  uint64_t exact_bytes; /* the smallest type that holds all matrices of the checkpoint
+                           exactly (bf16 or f32), and the length of the file with it:
+                           its logits are those of the source in float32, to the bit */
+  bool has_bos;         /* there is a begin-of-sequence id */
+  size_t text_tokens;   /* ids that `text` makes with the checkpoint's tokenizer */
+} gust_convert_preview;
+
+/* Looks at the checkpoint without converting it. `text` may be NULL. */
+gust_status gust_convert_look(const char *source_folder, const gust_convert_options *options,
+                              const char *text, size_t text_bytes, gust_convert_preview *preview,
+                              gust_error *err);
 
 #endif

@@ -251,8 +251,23 @@ static bool bits_are_finite(uint32_t bits) {
   return (bits & 0x7f800000) != 0x7f800000;
 }
 
+/* The type nearly all checkpoints have, in a loop that compilers vectorize; false
+ * when a number is not finite. */
+static bool floats_of_bf16(const uint8_t *data, size_t count, float *out) {
+  uint32_t every_finite = 1;
+  for (size_t i = 0; i < count; i++) {
+    uint16_t half;
+    memcpy(&half, data + 2 * i, sizeof half);
+    uint32_t bits = (uint32_t)half << 16;
+    every_finite &= bits_are_finite(bits);
+    memcpy(out + i, &bits, sizeof bits);
+  }
+  return every_finite;
+}
+
 size_t safetensors_to_floats(safetensors_dtype dtype, const uint8_t *data, size_t count,
                              float *out) {
+  if (dtype == SAFETENSORS_BF16 && floats_of_bf16(data, count, out)) return count;
   uint32_t every_finite = 1;
   for (size_t i = 0; i < count; i++) {
     uint32_t bits;

@@ -134,33 +134,50 @@ typedef struct group_job {
   gust_sha256 *hash;
 } group_job;
 
-/* Rows past the last and columns past the width are zeros. `row` is room for
- * one. */
-static void load_values(const group_job *job, size_t panel, float *row, float *values,
-                        panel_result *result) {
+/* Columns that are turned from rows into a panel's order at a time: small enough
+ * for the panel's part to stay in the first-level cache. */
+#define LOAD_COLUMNS 64u
+
+/* Rows past the last and columns past the width are zeros. */
+static void load_values(const group_job *job, size_t panel, float *values, panel_result *result) {
   size_t first = panel * GUST_PANEL_ROWS, columns = job->columns;
   size_t element_bytes = safetensors_element_bytes(job->source->dtype);
-  memset(values, 0, GUST_PANEL_ROWS * job->k_padded * sizeof *values);
-  for (size_t r = 0; r < GUST_PANEL_ROWS && first + r < job->rows; r++) {
-    const uint8_t *data = job->file->map.data + job->at + (first + r) * columns * element_bytes;
-    size_t finite = safetensors_to_floats(job->source->dtype, data, columns, row);
-    if (finite < columns) {
-      *result = (panel_result){.bad = true, .bad_row = first + r, .bad_column = finite};
-      return;
+  size_t rows = job->rows - first < GUST_PANEL_ROWS ? job->rows - first : GUST_PANEL_ROWS;
+  const uint8_t *data = job->file->map.data + job->at + first * columns * element_bytes;
+  if (rows < GUST_PANEL_ROWS) memset(values, 0, GUST_PANEL_ROWS * columns * sizeof *values);
+  for (size_t k = 0; k < columns; k += LOAD_COLUMNS) {
+    size_t count = columns - k < LOAD_COLUMNS ? columns - k : LOAD_COLUMNS;
+    for (size_t r = 0; r < rows; r++) {
+      float row[LOAD_COLUMNS], *to = values + GUST_PANEL_ROWS * k + r;
+      size_t finite = safetensors_to_floats(job->source->dtype,
+                                            data + (r * columns + k) * element_bytes, count, row);
+      if (finite < count && !result->bad)
+        *result = (panel_result){.bad = true, .bad_row = first + r, .bad_column = k + finite};
+      for (size_t i = 0; i < count; i++) to[GUST_PANEL_ROWS * i] = row[i];
     }
-    for (size_t k = 0; k < columns; k++) values[GUST_PANEL_ROWS * k + r] = row[k];
   }
+  memset(values + GUST_PANEL_ROWS * columns, 0,
+         GUST_PANEL_ROWS * (job->k_padded - columns) * sizeof *values);
+}
+
+/* sum w^2, in sixteen lanes. */
+static double energy_of(const float *values, size_t k_padded) {
+  double lanes[GUST_PANEL_ROWS] = {0}, energy = 0;
+  for (size_t k = 0; k < k_padded; k++)
+    for (size_t r = 0; r < GUST_PANEL_ROWS; r++)
+      lanes[r] += (double)values[GUST_PANEL_ROWS * k + r] * (double)values[GUST_PANEL_ROWS * k + r];
+  for (size_t r = 0; r < GUST_PANEL_ROWS; r++) energy += lanes[r];
+  return energy;
 }
 
 static void pack_panel(const group_job *job, size_t panel, unsigned worker) {
   tensor_packer *packer = job->packer;
   panel_result *result = &packer->results[panel];
-  float *row = packer->scratch[worker], *values = row + job->k_padded;
+  float *values = packer->scratch[worker];
   *result = (panel_result){0};
-  load_values(job, panel, row, values, result);
+  load_values(job, panel, values, result);
   if (result->bad) return;
-  size_t count = GUST_PANEL_ROWS * job->k_padded;
-  for (size_t i = 0; i < count; i++) result->energy += (double)values[i] * (double)values[i];
+  result->energy = energy_of(values, job->k_padded);
   uint8_t *packed = packer->groups[packer->filling].bytes + panel * job->panel_bytes;
   uint8_t *row_codes = job->row_codes + panel * GUST_PANEL_ROWS;
   const tensor_recipe *recipe = job->recipe;
@@ -258,7 +275,7 @@ static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *fi
                    .hash = hash};
   job.panel_bytes = gust_type_panel_bytes(target->type, job.k_padded);
   packed_tensor tensor = {.target = target};
-  size_t scratch = (GUST_PANEL_ROWS + 1) * job.k_padded * sizeof(float);
+  size_t scratch = GUST_PANEL_ROWS * job.k_padded * sizeof(float);
   size_t code_bytes = gust_row_code_bytes(panels);
   gust_status status = reserve_scratch(packer, scratch, err);
   if (!status) status = reserve_results(packer, per_group, code_bytes, err);

@@ -16,7 +16,7 @@
  * the same for any number of threads. */
 typedef struct panel_result {
   double error, energy;       /* sum (w - w')^2, sum w^2 */
-  size_t bad_row, bad_column; /* the first weight that is not finite */
+  size_t bad_row, bad_column; /* a weight that is not finite */
   bool bad;
 } panel_result;
 
@@ -64,7 +64,7 @@ typedef struct tensor_packer {
   gust_pool *pool;
   const file_writer *writer;
   packer_calls calls;
-  float **scratch; /* per worker: one row, then a panel's values, of k_padded columns */
+  float **scratch; /* per worker: a panel's values, of k_padded columns */
   size_t scratch_bytes;
   packed_group groups[2]; /* one that is filled, one that is written */
   unsigned filling;       /* index of the first of these */

@@ -3,6 +3,7 @@
 #
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
+#   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
 
 say() {
   echo "$*" >&2
@@ -89,4 +90,10 @@ need_tools() {
   need_meson
   command -v ninja >/dev/null 2>&1 || command -v samu >/dev/null 2>&1 ||
     need_command ninja ninja-build
+}
+
+need_arm_tools() {
+  need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+  need_command qemu-aarch64 qemu-user
+  [ -f /usr/aarch64-linux-gnu/include/stdio.h ] || install_packages libc6-dev-arm64-cross
 }

@@ -10,6 +10,8 @@
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
+#   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
+#                done, under qemu
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run.
 #
@@ -17,6 +19,7 @@
 # passed test. Fails when a test failed or none passed.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$root" || exit 1
 . "$root/scripts/find_tools.sh"
 
 thread_tests="pool context"
@@ -25,6 +28,17 @@ valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_dec
   options cli_parts quantizers convert sampler answer_parts chat_parts example
   fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
   fuzz-session_journal fuzz-line_editor"
+
+# Under qemu, which computes floats in software: the Arm levels on each kind of
+# processor, and of the rest what takes less than half a minute there.
+arm_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
+  chat_template quantizers options cli_parts line_editor line_terminal
+  answer_parts manual convert session_list sampler chat_parts example
+  fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
+  fuzz-session_journal fuzz-line_editor"
+for processor in cortex-a53 neoverse-n1 max; do
+  arm_tests="$arm_tests levels-$processor kernels-$processor same_bits-$processor"
+done
 
 # Reference data beside the sources; tests that need it skip without.
 if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
@@ -37,8 +51,8 @@ werror=false
 chosen=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -138,6 +152,15 @@ run_mode() {
       run_tests valgrind "-Dbuildtype=debugoptimized -Dhwloc=disabled" --timeout-multiplier 20 \
         --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full \
           --child-silent-after-fork=yes"
+      ;;
+    arm)
+      need_arm_tools
+      only=${chosen:-$arm_tests}
+      cc_before=$CC
+      CC=aarch64-linux-gnu-gcc
+      run_tests arm "-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini" \
+        --timeout-multiplier 4
+      CC=$cc_before
       ;;
   esac
 }

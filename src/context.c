@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention.h"
 #include "os.h"
 
 #define DEFAULT_BATCH 256u
@@ -47,6 +48,7 @@ static size_t lay_out_scratch(gust_context *c, uint8_t *base) {
       {&c->logits, GUST_LOGIT_ROWS * c->vocab_stride},
       {&c->quantized.scales, b * (widest / GUST_BLOCK_K)},
       {&c->partials, c->cache.ring_chunks * config->heads * state},
+      {&c->states, c->threads * (size_t)GUST_ATTENTION_ROWS * state},
   };
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
     if (base) *arrays[i].array = (float *)(void *)(base + at);
@@ -55,7 +57,7 @@ static size_t lay_out_scratch(gust_context *c, uint8_t *base) {
   if (base) c->quantized.sums = (int32_t *)(void *)(base + at);
   at += gust_round_up(b * (widest / GUST_BLOCK_K) * sizeof(int32_t), 64);
   if (base) c->quantized.codes = (int8_t *)(base + at);
-  at += b * widest;
+  at += b * gust_activation_stride(widest);
   if (base) c->ids = (int32_t *)(void *)(base + at);
   return at + c->capacity * sizeof(int32_t);
 }
@@ -105,12 +107,13 @@ static gust_status create_parts(gust_context *c, const gust_context_options *o, 
   c->batch = o->batch ? o->batch : DEFAULT_BATCH;
   if (c->batch > c->capacity) c->batch = c->capacity;
   c->kv_type = (int)o->kv;
+  c->threads = o->threads ? o->threads : gust_default_threads();
   status = gust_kv_cache_create(&c->cache, config, c->kv_type, c->capacity, c->batch, err);
   if (!status) status = create_scratch(c, err);
   if (status) return status;
-  unsigned threads = o->threads ? o->threads : gust_default_threads();
-  c->pool = gust_pool_create(threads);
-  if (!c->pool) return gust_fail(err, GUST_E_MEMORY, "cannot start %u threads; use fewer", threads);
+  c->pool = gust_pool_create(c->threads);
+  if (!c->pool)
+    return gust_fail(err, GUST_E_MEMORY, "cannot start %u threads; use fewer", c->threads);
   return GUST_OK;
 }
 
@@ -232,7 +235,7 @@ const char *gust_context_cpu(const gust_context *c) {
   return c->kernels.level;
 }
 unsigned gust_context_threads(const gust_context *c) {
-  return gust_pool_threads(c->pool);
+  return c->threads;
 }
 
 size_t gust_context_truncate(gust_context *c, size_t length) {

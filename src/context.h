@@ -12,6 +12,7 @@ struct gust_context {
   const gust_model *model;
   gust_kernels kernels;
   gust_pool *pool;
+  unsigned threads;
   int kv_type;
   gust_kv_cache cache;
 
@@ -33,7 +34,8 @@ struct gust_context {
   float *gate, *up;           /* [batch][ffn_stride] */
   float *cos, *sin;           /* [batch][head_dim / 2] */
   float *logits;              /* [GUST_LOGIT_ROWS][vocab_stride] */
-  float *partials;            /* [ring_chunks][heads][state floats] of a lone token */
+  float *partials;            /* [heads][ring_chunks][state floats] of a lone token */
+  float *states;              /* [threads][GUST_ATTENTION_ROWS][state floats] */
   gust_activations quantized; /* [batch] rows as wide as the widest input */
   float *frequencies;         /* [head_dim / 2] */
 };

@@ -68,6 +68,24 @@ typedef struct gust_source {
   uint8_t sha256[32];
 } gust_source;
 
+/* Weights of one type: their error against the source, and what it is relative to. */
+typedef struct gust_receipt_part {
+  gust_type type;
+  double error, energy; /* sum (w - w')^2, sum w^2; finite, not negative */
+} gust_receipt_part;
+
+/* What the converter found out about the file. Its length in the file depends on
+ * part_count and `measured` alone. */
+typedef struct gust_receipt {
+  bool exists;
+  uint32_t prompt_tokens; /* GUST_PROMPT_TOKENS, or 0: no hash yet */
+  uint64_t logits_hash;
+  size_t part_count;
+  gust_receipt_part parts[GUST_TYPE_COUNT]; /* types ascending */
+  bool measured;                            /* `quality` holds */
+  gust_quality quality;
+} gust_receipt;
+
 /* A decoded header; owns everything it points to. */
 typedef struct gust_header {
   gust_config config;
@@ -77,6 +95,7 @@ typedef struct gust_header {
   char *chat_template; /* NUL-terminated Jinja source, or NULL */
   gust_source *sources;
   size_t source_count;
+  gust_receipt receipt;
   gust_tensor *tensors; /* in file order */
   size_t tensor_count;
   uint64_t file_bytes;

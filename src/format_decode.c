@@ -254,6 +254,93 @@ static gust_status decode_sources(gust_decoding *d, gust_cursor c) {
   return c.left ? fail_entry(d, "SRCS", count) : GUST_OK;
 }
 
+static gust_status fail_receipt(gust_decoding *d, const char *expected) {
+  return gust_fail(d->err, GUST_E_FORMAT,
+                   "%s: section rcpt: expected %s, found other content; " DAMAGED, d->path,
+                   expected);
+}
+
+/* Written so that NaN fails too. */
+static bool is_amount(double value) {
+  return isfinite(value) && value >= 0;
+}
+
+/* Of a mean over `chunks` chunks; of one there is none. */
+static bool is_error(double se, uint32_t chunks) {
+  return chunks == 1 ? se == -1 : is_amount(se);
+}
+
+static bool quality_is_sane(const gust_quality *q) {
+  uint32_t n = q->chunks;
+  return q->chunk >= 4 && q->chunk <= 1u << 24 && n >= 1 && is_amount(q->nll) &&
+         is_amount(q->reference_nll) && isfinite(q->nll_difference) && is_amount(q->kl_mean) &&
+         is_amount(q->kl_median) && q->kl_median <= q->kl_p99 && q->kl_p99 <= q->kl_p999 &&
+         q->kl_p999 <= q->kl_max && is_amount(q->kl_max) && q->top1_agree >= 0 &&
+         q->top1_agree <= 1 && is_error(q->nll_se, n) && is_error(q->reference_nll_se, n) &&
+         is_error(q->nll_difference_se, n) && is_error(q->kl_mean_se, n) &&
+         is_error(q->top1_agree_se, n);
+}
+
+static gust_status decode_quality(gust_decoding *d, gust_cursor *c, gust_quality *q) {
+  double *const figures[] = {&q->nll,
+                             &q->nll_se,
+                             &q->reference_nll,
+                             &q->reference_nll_se,
+                             &q->nll_difference,
+                             &q->nll_difference_se,
+                             &q->kl_mean,
+                             &q->kl_mean_se,
+                             &q->kl_median,
+                             &q->kl_p99,
+                             &q->kl_p999,
+                             &q->kl_max,
+                             &q->top1_agree,
+                             &q->top1_agree_se};
+  q->chunk = take32(c);
+  q->chunks = take32(c);
+  const uint8_t *digest = take(c, sizeof q->text_sha256);
+  if (digest) memcpy(q->text_sha256, digest, sizeof q->text_sha256);
+  for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) *figures[i] = take_double(c);
+  if (quality_is_sane(q)) return GUST_OK;
+  return fail_receipt(d, "chunks, divergences and their errors in their ranges");
+}
+
+static gust_status decode_receipt_parts(gust_decoding *d, gust_cursor *c, gust_receipt *r) {
+  for (size_t i = 0; i < r->part_count; i++) {
+    gust_receipt_part *part = &r->parts[i];
+    part->type = (gust_type)take32(c);
+    uint32_t zero = take32(c);
+    part->error = take_double(c);
+    part->energy = take_double(c);
+    if ((unsigned)part->type >= GUST_TYPE_COUNT || zero || !is_amount(part->error) ||
+        !is_amount(part->energy) || (i > 0 && part->type <= r->parts[i - 1].type))
+      return fail_receipt(d, "known types in ascending order, each with finite sums");
+  }
+  return GUST_OK;
+}
+
+static gust_status decode_receipt(gust_decoding *d, gust_cursor c) {
+  gust_receipt *r = &d->header->receipt;
+  size_t length = c.left;
+  if (take32(&c) != RECEIPT_VERSION && !c.overrun) return GUST_OK; /* of a later gust: skipped */
+  uint32_t parts = take32(&c);
+  r->prompt_tokens = take32(&c);
+  uint32_t flags = take32(&c);
+  r->logits_hash = take64(&c);
+  r->measured = flags & RECEIPT_FLAG_MEASURED;
+  if (c.overrun || parts > GUST_TYPE_COUNT || (flags & ~RECEIPT_FLAG_MEASURED) ||
+      length !=
+          RECEIPT_HEAD + parts * RECEIPT_PART_BYTES + (r->measured ? RECEIPT_QUALITY_BYTES : 0))
+    return fail_receipt(d, "as many bytes as its counts and flags make");
+  if (r->prompt_tokens ? r->prompt_tokens != GUST_PROMPT_TOKENS : r->logits_hash != 0)
+    return fail_receipt(d, "a hash of 24 tokens or none");
+  r->part_count = parts;
+  gust_status status = decode_receipt_parts(d, &c, r);
+  if (!status && r->measured) status = decode_quality(d, &c, &r->quality);
+  r->exists = !status;
+  return status;
+}
+
 static gust_status decode_tensors(gust_decoding *d, gust_cursor c) {
   const uint8_t *begin = c.at;
   size_t count = 0;
@@ -351,6 +438,7 @@ static const struct section {
     {TAG_TOKENIZER, "TOKN", decode_tokenizer, true},
     {TAG_TEMPLATE, "TMPL", decode_template, false},
     {TAG_SOURCES, "SRCS", decode_sources, false},
+    {TAG_RECEIPT, "rcpt", decode_receipt, false},
     {TAG_TENSORS, "TENS", decode_tensors, true},
 };
 #define SECTION_COUNT (sizeof sections / sizeof *sections)

@@ -115,6 +115,44 @@ static void put_sources(gust_encoder *e, const gust_header *h) {
   section_end(e, begin);
 }
 
+static void put_quality(gust_encoder *e, const gust_quality *q) {
+  const double figures[] = {q->nll,
+                            q->nll_se,
+                            q->reference_nll,
+                            q->reference_nll_se,
+                            q->nll_difference,
+                            q->nll_difference_se,
+                            q->kl_mean,
+                            q->kl_mean_se,
+                            q->kl_median,
+                            q->kl_p99,
+                            q->kl_p999,
+                            q->kl_max,
+                            q->top1_agree,
+                            q->top1_agree_se};
+  put32(e, q->chunk);
+  put32(e, q->chunks);
+  put_bytes(e, q->text_sha256, sizeof q->text_sha256);
+  for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) put_double(e, figures[i]);
+}
+
+static void put_receipt(gust_encoder *e, const gust_receipt *r) {
+  uint64_t begin = section_begin(e, TAG_RECEIPT);
+  put32(e, RECEIPT_VERSION);
+  put32(e, (uint32_t)r->part_count);
+  put32(e, r->prompt_tokens);
+  put32(e, r->measured ? RECEIPT_FLAG_MEASURED : 0);
+  put64(e, r->logits_hash);
+  for (size_t i = 0; i < r->part_count; i++) {
+    put32(e, (uint32_t)r->parts[i].type);
+    put32(e, 0);
+    put_double(e, r->parts[i].error);
+    put_double(e, r->parts[i].energy);
+  }
+  if (r->measured) put_quality(e, &r->quality);
+  section_end(e, begin);
+}
+
 static void put_tensors(gust_encoder *e, const gust_header *h) {
   uint64_t begin = section_begin(e, TAG_TENSORS);
   put32(e, (uint32_t)h->tensor_count);
@@ -152,6 +190,7 @@ static void put_header(gust_encoder *e, const gust_header *h, uint64_t header_by
   put_blob(e, TAG_TOKENIZER, h->tokenizer, h->tokenizer_bytes);
   if (h->chat_template) put_blob(e, TAG_TEMPLATE, h->chat_template, strlen(h->chat_template));
   if (h->source_count) put_sources(e, h);
+  if (h->receipt.exists) put_receipt(e, &h->receipt);
   put_tensors(e, h);
 }
 

@@ -29,6 +29,7 @@ enum {
 #define TAG_TOKENIZER TAG('T', 'O', 'K', 'N')
 #define TAG_TEMPLATE TAG('T', 'M', 'P', 'L')
 #define TAG_SOURCES TAG('S', 'R', 'C', 'S')
+#define TAG_RECEIPT TAG('r', 'c', 'p', 't')
 #define TAG_TENSORS TAG('T', 'E', 'N', 'S')
 
 /* Payload sizes; of list entries, the part before the name. */
@@ -39,6 +40,12 @@ enum {
 #define TENSOR_BYTES 56u
 
 #define CONFIG_FLAG_TIED_HEAD 1u
+
+#define RECEIPT_VERSION 1u
+#define RECEIPT_HEAD 24u
+#define RECEIPT_PART_BYTES 24u
+#define RECEIPT_FLAG_MEASURED 1u
+#define RECEIPT_QUALITY_BYTES 152u
 
 #define MAX_NAME_BYTES 255u
 

@@ -10,13 +10,14 @@
  * What a thread computes never depends on how the work was cut: a row of a
  * product belongs to one thread, and attention goes over fixed chunks of
  * positions merged in order (docs/NUMERICS.md). */
-#include <math.h>
 #include <string.h>
 
-#include "context.h"
+#include "attention.h"
 
-/* Panels one thread takes at a time: four keep enough reads under way. */
-#define PANEL_GRAIN 4u
+/* Panels one thread takes at a time: of a lone token four keep enough reads under
+ * way, of many tokens eight share what was read of them. */
+#define DECODE_GRAIN 4u
+#define PREFILL_GRAIN 8u
 
 /* --- stages over tokens ---------------------------------------------------------- */
 
@@ -42,8 +43,14 @@ static void run_tokens(gust_context *c, gust_pool_fn *fn, token_stage *stage, si
     gust_pool_run(c->pool, fn, stage, count, 1);
 }
 
-static void quantize_row(gust_context *c, size_t t, const float *row, size_t k_padded) {
+/* The products that follow read inputs of k_padded columns. */
+static void expect_columns(gust_context *c, size_t k_padded) {
   c->quantized.k_padded = k_padded;
+  c->quantized.stride = gust_activation_stride(k_padded);
+}
+
+static void quantize_row(gust_context *c, size_t t, const float *row, size_t k_padded) {
+  expect_columns(c, k_padded);
   c->kernels.quantize(&c->quantized, t, row);
 }
 
@@ -77,26 +84,6 @@ static void embed_tokens(void *arg, size_t begin, size_t end, unsigned worker) {
     gust_rope_table(c->cos + t * half, c->sin + t * half, c->frequencies, half,
                     (uint32_t)(s->position + t));
     norm_row(s, t);
-  }
-}
-
-static void rotate_and_store(void *arg, size_t begin, size_t end, unsigned worker) {
-  (void)worker;
-  const token_stage *s = arg;
-  gust_context *c = s->c;
-  const gust_config *config = &c->model->header.config;
-  size_t dim = config->head_dim, half = dim / 2;
-  for (size_t t = begin; t < end; t++) {
-    const float *cosines = c->cos + t * half, *sines = c->sin + t * half;
-    float *k = c->k + t * c->kv_stride, *v = c->v + t * c->kv_stride;
-    c->kernels.rope(c->q + t * c->q_stride, config->heads, dim, cosines, sines);
-    c->kernels.rope(k, config->kv_heads, dim, cosines, sines);
-    size_t position = s->position + t;
-    for (size_t h = 0; h < config->kv_heads; h++)
-      c->kernels.kv_store[c->kv_type](
-          gust_kv_cache_key(&c->cache, s->layer_index, h, position / GUST_CHUNK),
-          gust_kv_cache_value(&c->cache, s->layer_index, h, position / GUST_CHUNK),
-          position % GUST_CHUNK, k + h * dim, v + h * dim, dim);
   }
 }
 
@@ -192,123 +179,8 @@ static void run_products(product_stage *s) {
   size_t panels = 0;
   for (size_t i = 0; i < s->count; i++) panels += s->products[i].matrix->panel_count;
   if (s->swiglu) panels = s->products[0].matrix->panel_count;
-  s->c->quantized.k_padded = s->products[0].matrix->k_padded;
-  gust_pool_run(s->c->pool, run_panels, s, panels, PANEL_GRAIN);
-}
-
-/* --- attention ------------------------------------------------------------------------- */
-
-typedef struct attention_stage {
-  gust_context *c;
-  size_t layer, position, tokens;
-  size_t groups; /* of at most GUST_ATTEND_HEADS query heads sharing a key head */
-  size_t groups_per_kv_head, heads_per_kv_head;
-  size_t first_chunk, chunks; /* of a lone token, cut into chunks */
-  float scale;
-} attention_stage;
-
-typedef struct head_group {
-  size_t kv_head, head, heads;
-} head_group;
-
-static head_group group_at(const attention_stage *s, size_t index) {
-  size_t kv_head = index / s->groups_per_kv_head;
-  size_t offset = index % s->groups_per_kv_head * GUST_ATTEND_HEADS;
-  size_t left = s->heads_per_kv_head - offset;
-  return (head_group){kv_head, kv_head * s->heads_per_kv_head + offset,
-                      left < GUST_ATTEND_HEADS ? left : GUST_ATTEND_HEADS};
-}
-
-/* What one chunk gives the token at `position`. */
-static void attend_chunk(const attention_stage *s, float *states, head_group g, size_t token,
-                         size_t chunk) {
-  gust_context *c = s->c;
-  size_t position = s->position + token, dim = c->model->header.config.head_dim;
-  size_t first = gust_kv_cache_first(&c->cache, position), base = chunk * GUST_CHUNK;
-  size_t from = first > base ? first - base : 0;
-  size_t to = position + 1 - base < GUST_CHUNK ? position + 1 - base : GUST_CHUNK;
-  c->kernels.attend[c->kv_type](states, c->q + token * c->q_stride + g.head * dim, g.heads,
-                                gust_kv_cache_key(&c->cache, s->layer, g.kv_head, chunk),
-                                gust_kv_cache_value(&c->cache, s->layer, g.kv_head, chunk), from,
-                                to, dim, s->scale);
-}
-
-static void finish_heads(const attention_stage *s, const float *states, head_group g,
-                         size_t token) {
-  size_t dim = s->c->model->header.config.head_dim, floats = gust_attention_state_floats(dim);
-  for (size_t h = 0; h < g.heads; h++)
-    s->c->kernels.attend_finish(s->c->attended + token * s->c->q_stride + (g.head + h) * dim,
-                                states + h * floats, dim);
-}
-
-#define STATE_FLOATS_MAX (GUST_ATTEND_HEADS * (GUST_ATTENTION_SUM + GUST_MAX_HEAD_DIM))
-
-/* Items: token within group of heads; each goes over all its chunks. */
-static void attend_tokens(void *arg, size_t begin, size_t end, unsigned worker) {
-  (void)worker;
-  const attention_stage *s = arg;
-  size_t dim = s->c->model->header.config.head_dim, floats = gust_attention_state_floats(dim);
-  float states[STATE_FLOATS_MAX], next[STATE_FLOATS_MAX];
-  for (size_t item = begin; item < end; item++) {
-    head_group g = group_at(s, item / s->tokens);
-    size_t token = item % s->tokens, position = s->position + token;
-    size_t chunk = gust_kv_cache_first(&s->c->cache, position) / GUST_CHUNK;
-    attend_chunk(s, states, g, token, chunk);
-    for (chunk++; chunk <= position / GUST_CHUNK; chunk++) {
-      attend_chunk(s, next, g, token, chunk);
-      for (size_t h = 0; h < g.heads; h++)
-        s->c->kernels.attend_merge(states + h * floats, next + h * floats, dim);
-    }
-    finish_heads(s, states, g, token);
-  }
-}
-
-/* A lone token far into its context has too few heads to keep all threads
- * busy: items are chunks within groups of heads, merged afterwards in the same
- * order as attend_tokens merges them. */
-static void attend_chunks(void *arg, size_t begin, size_t end, unsigned worker) {
-  (void)worker;
-  const attention_stage *s = arg;
-  size_t floats = gust_attention_state_floats(s->c->model->header.config.head_dim);
-  size_t heads = s->c->model->header.config.heads;
-  for (size_t item = begin; item < end; item++) {
-    head_group g = group_at(s, item / s->chunks);
-    size_t chunk = item % s->chunks;
-    attend_chunk(s, s->c->partials + (chunk * heads + g.head) * floats, g, 0,
-                 s->first_chunk + chunk);
-  }
-}
-
-static void merge_chunks(void *arg, size_t begin, size_t end, unsigned worker) {
-  (void)worker;
-  const attention_stage *s = arg;
-  size_t dim = s->c->model->header.config.head_dim, floats = gust_attention_state_floats(dim);
-  size_t heads = s->c->model->header.config.heads;
-  for (size_t item = begin; item < end; item++) {
-    head_group g = group_at(s, item);
-    float *states = s->c->partials + g.head * floats;
-    for (size_t chunk = 1; chunk < s->chunks; chunk++)
-      for (size_t h = 0; h < g.heads; h++)
-        s->c->kernels.attend_merge(states + h * floats, states + (chunk * heads + h) * floats, dim);
-    finish_heads(s, states, g, 0);
-  }
-}
-
-static void run_attention(gust_context *c, size_t layer, size_t position, size_t tokens) {
-  const gust_config *config = &c->model->header.config;
-  attention_stage s = {.c = c, .layer = layer, .position = position, .tokens = tokens};
-  s.heads_per_kv_head = config->heads / config->kv_heads;
-  s.groups_per_kv_head = (s.heads_per_kv_head + GUST_ATTEND_HEADS - 1) / GUST_ATTEND_HEADS;
-  s.groups = config->kv_heads * s.groups_per_kv_head;
-  s.scale = 1.0f / sqrtf((float)config->head_dim);
-  s.first_chunk = gust_kv_cache_first(&c->cache, position) / GUST_CHUNK;
-  s.chunks = position / GUST_CHUNK - s.first_chunk + 1;
-  if (tokens > 1 || s.chunks == 1) {
-    gust_pool_run(c->pool, attend_tokens, &s, s.groups * tokens, 1);
-  } else {
-    gust_pool_run(c->pool, attend_chunks, &s, s.groups * s.chunks, 1);
-    gust_pool_run(c->pool, merge_chunks, &s, s.groups, 1);
-  }
+  expect_columns(s->c, s->products[0].matrix->k_padded);
+  gust_pool_run(s->c->pool, run_panels, s, panels, s->tokens == 1 ? DECODE_GRAIN : PREFILL_GRAIN);
 }
 
 /* --- the pass ----------------------------------------------------------------------------- */
@@ -323,10 +195,9 @@ static void attention_block(gust_context *c, token_stage *s, size_t count) {
                                     {&layer->v, c->v, c->kv_stride}},
                        .count = 3};
   run_products(&qkv);
-  run_tokens(c, rotate_and_store, s, count);
-  run_attention(c, s->layer_index, s->position, count);
+  gust_attention(c, s->layer_index, s->position, count);
   if (is_quantized(&layer->o)) {
-    c->quantized.k_padded = layer->o.k_padded;
+    expect_columns(c, layer->o.k_padded);
     run_tokens(c, quantize_attended, s, count);
   }
   product_stage out = {.c = c,
@@ -348,7 +219,7 @@ static void feed_forward_block(gust_context *c, token_stage *s, size_t count) {
       .swiglu = true};
   run_products(&gate_up);
   if (is_quantized(&layer->down)) {
-    c->quantized.k_padded = layer->down.k_padded;
+    expect_columns(c, layer->down.k_padded);
     run_tokens(c, quantize_gated, s, count);
   }
   product_stage down = {.c = c,
@@ -371,13 +242,13 @@ static void aim_at_attention(token_stage *s, size_t layer_index) {
   s->norm = s->layer->attention_norm;
   s->quantize =
       is_quantized(&s->layer->q) || is_quantized(&s->layer->k) || is_quantized(&s->layer->v);
-  c->quantized.k_padded = s->layer->q.k_padded;
+  expect_columns(c, s->layer->q.k_padded);
 }
 
 static void aim_at_feed_forward(token_stage *s) {
   s->norm = s->layer->ffn_norm;
   s->quantize = is_quantized(&s->layer->gate) || is_quantized(&s->layer->up);
-  s->c->quantized.k_padded = s->layer->gate.k_padded;
+  expect_columns(s->c, s->layer->gate.k_padded);
 }
 
 void gust_forward(gust_context *c, const int32_t *ids, size_t position, size_t count) {

@@ -80,12 +80,15 @@ typedef struct gust_model gust_model;
 
 typedef enum gust_load {
   GUST_LOAD_AUTO = 0, /* copy when memory allows, else mmap */
-  GUST_LOAD_MMAP = 1, /* map the file; pages come in as they are used */
+  GUST_LOAD_MMAP = 1, /* map the file and read it ahead if memory holds it */
   GUST_LOAD_COPY = 2  /* read it into huge pages: fastest decoding */
 } gust_load;
 
 typedef struct gust_model_options {
   gust_load load;
+  bool lazy;       /* a mapping's pages come in as they are used: for a look at the file */
+  uint64_t bytes;  /* the file is the first so many of what lies there; 0: all */
+  uint64_t memory; /* bytes to count as available, if less are than the system says; 0: those */
   gust_progress_fn *progress; /* bytes; may be NULL */
   void *user;
 } gust_model_options;
@@ -126,6 +129,38 @@ typedef struct gust_source_info {
   char sha256[65]; /* lower-case hexadecimal */
 } gust_source_info;
 
+/* How far a file's predictions are from its source's in float32, measured on a
+ * text when the file was written. docs/QUALITY.md has the protocol and the
+ * formulas; standard errors are -1 where one chunk gives none. */
+typedef struct gust_quality {
+  uint32_t chunk, chunks;  /* tokens per chunk, chunks */
+  uint8_t text_sha256[32]; /* of the text */
+  double nll, nll_se;      /* nats per token */
+  double reference_nll, reference_nll_se;
+  double nll_difference, nll_difference_se; /* nll - reference_nll */
+  double kl_mean, kl_mean_se, kl_median, kl_p99, kl_p999, kl_max;
+  double top1_agree, top1_agree_se; /* a share, 0 to 1 */
+} gust_quality;
+
+/* The tensors of one type. */
+typedef struct gust_receipt_type {
+  const char *type;       /* "q4" ... */
+  double bits_per_weight; /* bytes in the file over true parameters */
+  double relative_error;  /* sqrt(sum (w - w')^2 / sum w^2) against the source */
+} gust_receipt_type;
+
+/* What the converter found out about the file it wrote. */
+#define GUST_RECEIPT_TYPES 8
+typedef struct gust_receipt_info {
+  size_t type_count;
+  gust_receipt_type types[GUST_RECEIPT_TYPES];
+  double relative_error;  /* of all weights */
+  uint32_t prompt_tokens; /* of the prompt the hash is of; 0: there is no hash */
+  uint64_t logits_hash;   /* gust_context_logits_hash */
+  bool measured;          /* `quality` holds */
+  gust_quality quality;
+} gust_receipt_info;
+
 /* Opens a .gust file. `options` may be NULL. The file is taken as hostile:
  * every count, offset and size is checked. Checksums are not (see
  * gust_model_verify). */
@@ -148,6 +183,9 @@ size_t gust_model_source_count(const gust_model *model);
 gust_status gust_model_get_source(const gust_model *model, size_t index, gust_source_info *info);
 /* The checkpoint's chat template (Jinja source), or NULL. */
 const char *gust_model_chat_template(const gust_model *model);
+
+/* Fills in the file's receipt; false when it has none. */
+bool gust_model_get_receipt(const gust_model *model, gust_receipt_info *receipt);
 
 /* A number that two models share only when the same ids give the same logits and
  * the same text the same ids: XXH64 over hyper-parameters, tokenizer, chat
@@ -266,6 +304,18 @@ unsigned gust_context_threads(const gust_context *context);
  * again are overwritten already, the context is emptied instead. The length
  * that is left is returned: `length`, or 0. */
 size_t gust_context_truncate(gust_context *context, size_t length);
+
+/* Empties the context, feeds it the fixed prompt of docs/FORMAT.md (section rcpt),
+ * which every model has, and hashes the logits of all its positions: XXH64, seed 0,
+ * of their little-endian float32 bytes, any NaN taken as 7fc00000. The first ids are
+ * fed at once and the last ones singly, so that the kernels for many tokens and for
+ * one are used. By the numerics contract the hash of one file is one number;
+ * another one means that weights, kernels, compiler or memory are at fault. Needs a
+ * context with an f16 cache and room for GUST_PROMPT_TOKENS, and leaves the prompt in
+ * it. Progress in tokens. */
+#define GUST_PROMPT_TOKENS 24u
+gust_status gust_context_logits_hash(gust_context *context, gust_progress_fn *progress, void *user,
+                                     uint64_t *hash, gust_error *err);
 
 /* --- Saving a sequence: its key-value cache as bytes -------------------------- */
 

@@ -6,14 +6,11 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "model_load.h"
 #include "panel.h"
-#include "pool.h"
 
-/* Copying reads in parts of this size, so that progress shows and threads share. */
-#define COPY_PART (4u << 20)
-#define COPY_PARTS_PER_STEP 16u
-/* What auto leaves free besides the copy: caches, scratch, other programs. */
-#define AUTO_HEADROOM ((uint64_t)1 << 30)
+/* Verification reads in parts of this size, so that progress shows. */
+#define VERIFY_PART (4u << 20)
 
 #define EMBEDDING "model.embed_tokens.weight"
 
@@ -121,90 +118,6 @@ static gust_status get_all_tensors(gust_model *model, const char *path, gust_err
   return status;
 }
 
-/* --- getting the bytes ----------------------------------------------------------- */
-
-typedef struct copy_job {
-  os_file file;
-  uint8_t *target;
-  uint64_t begin, bytes;
-  int *error; /* per worker */
-} copy_job;
-
-static void copy_parts(void *arg, size_t begin, size_t end, unsigned worker) {
-  copy_job *job = arg;
-  for (size_t i = begin; i < end; i++) {
-    uint64_t offset = job->begin + (uint64_t)i * COPY_PART;
-    uint64_t left = job->bytes - offset;
-    size_t n = left < COPY_PART ? (size_t)left : COPY_PART;
-    if (!os_read_at(job->file, job->target + offset, n, offset)) job->error[worker] = errno;
-  }
-}
-
-static gust_status run_copy(copy_job *job, gust_pool *pool, const char *path,
-                            const gust_model_options *options, gust_error *err) {
-  unsigned threads = gust_pool_threads(pool);
-  for (job->begin = 0; job->begin < job->bytes;) {
-    uint64_t left = job->bytes - job->begin, step = (uint64_t)COPY_PART * COPY_PARTS_PER_STEP;
-    if (left < step) step = left;
-    gust_pool_run(pool, copy_parts, job, (size_t)((step + COPY_PART - 1) / COPY_PART), 1);
-    for (unsigned i = 0; i < threads; i++)
-      if (job->error[i])
-        return gust_fail(err, GUST_E_IO, "%s: cannot read: %s; is the file still being written?",
-                         path, strerror(job->error[i]));
-    job->begin += step;
-    if (options->progress && options->progress(options->user, job->begin, job->bytes))
-      return gust_fail(err, GUST_E_CANCELLED, "%s: loading was cancelled", path);
-  }
-  return GUST_OK;
-}
-
-/* Reads the whole file into huge pages: the same bytes as the mapping, faster to
- * walk (docs/BENCHMARKS.md). */
-static gust_status copy_file(gust_model *model, const char *path, const gust_model_options *options,
-                             gust_error *err) {
-  gust_status status = GUST_OK;
-  uint64_t bytes = 0;
-  gust_pool *pool = gust_pool_create(gust_default_threads());
-  int *errors = pool ? calloc(gust_pool_threads(pool), sizeof *errors) : NULL;
-  os_file file = os_open_read(path, &bytes);
-  int open_error = errno;
-  model->copy_bytes = model->map.bytes;
-  if (errors) model->copy = os_reserve(model->copy_bytes);
-  if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
-    status = gust_fail_memory(err, "a copy of the model (mapping the file needs none)",
-                              model->copy_bytes);
-  else if (file < 0 || bytes != model->copy_bytes)
-    status = gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path,
-                       file < 0 ? strerror(open_error) : "it was replaced meanwhile; try again");
-  if (!status) {
-    copy_job job = {file, model->copy, 0, bytes, errors};
-    status = run_copy(&job, pool, path, options, err);
-  }
-  if (file >= 0) os_close(file);
-  free(errors);
-  gust_pool_destroy(pool);
-  if (status) return status;
-  model->file = model->copy;
-  return GUST_OK;
-}
-
-static gust_status get_bytes(gust_model *model, const char *path, const gust_model_options *options,
-                             gust_error *err) {
-  gust_load load = options->load;
-  if (load != GUST_LOAD_AUTO && load != GUST_LOAD_MMAP && load != GUST_LOAD_COPY)
-    return gust_fail(err, GUST_E_ARGUMENT, "%s: unknown way of loading %d", path, (int)load);
-  if (load == GUST_LOAD_AUTO) {
-    uint64_t available = os_available_memory();
-    bool roomy = available > AUTO_HEADROOM && model->map.bytes < available - AUTO_HEADROOM;
-    load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
-  }
-  model->info.load = load;
-  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, err);
-  os_will_need(&model->map, 0, model->map.bytes);
-  model->file = model->map.data;
-  return GUST_OK;
-}
-
 /* --- opening ---------------------------------------------------------------------- */
 
 static void fill_info(gust_model *model) {
@@ -247,7 +160,9 @@ gust_status gust_model_resolve(gust_model *model, const char *where, gust_error 
   return status;
 }
 
-static gust_status open_header(gust_model *model, const char *path, gust_error *err) {
+/* `most`: the file's length when something else follows it, or 0. */
+static gust_status open_header(gust_model *model, const char *path, uint64_t most,
+                               gust_error *err) {
   size_t header_bytes;
   if (!os_map_file(&model->map, path))
     return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
@@ -257,11 +172,10 @@ static gust_status open_header(gust_model *model, const char *path, gust_error *
                      "%s: expected a .gust file of at least %u bytes, found %zu; convert the model "
                      "with gust convert",
                      path, GUST_PROLOGUE_BYTES, model->map.bytes);
-  gust_status status =
-      gust_header_size(model->map.data, model->map.bytes, path, &header_bytes, err);
+  uint64_t bytes = most && most < model->map.bytes ? most : model->map.bytes;
+  gust_status status = gust_header_size(model->map.data, bytes, path, &header_bytes, err);
   if (!status)
-    status = gust_header_decode(&model->header, model->map.data, header_bytes, model->map.bytes,
-                                path, err);
+    status = gust_header_decode(&model->header, model->map.data, header_bytes, bytes, path, err);
   if (!status)
     status = gust_tokenizer_create(&model->tokenizer, model->header.tokenizer,
                                    model->header.tokenizer_bytes, path, err);
@@ -278,8 +192,9 @@ gust_status gust_model_open(gust_model **out, const char *path, const gust_model
   *out = NULL;
   gust_model *model = calloc(1, sizeof *model);
   if (!model) return gust_fail_memory(err, "a model", sizeof *model);
-  gust_status status = open_header(model, path, err);
-  if (!status) status = get_bytes(model, path, options ? options : &defaults, err);
+  if (!options) options = &defaults;
+  gust_status status = open_header(model, path, options->bytes, err);
+  if (!status) status = gust_model_load(model, path, options, err);
   if (!status) status = gust_model_resolve(model, path, err);
   if (status) {
     gust_model_close(model);
@@ -357,7 +272,7 @@ gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progres
     gust_xxh64_begin(&hash, 0);
     for (uint64_t at = 0; at < t->bytes;) {
       uint64_t left = t->bytes - at;
-      size_t n = left < COPY_PART ? (size_t)left : COPY_PART;
+      size_t n = left < VERIFY_PART ? (size_t)left : VERIFY_PART;
       gust_xxh64_update(&hash, model->file + t->offset + at, n);
       at += n;
       done += n;

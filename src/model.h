@@ -39,6 +39,15 @@ struct gust_model {
  * errors. */
 gust_status gust_model_resolve(gust_model *model, const char *where, gust_error *err);
 
+/* What GUST_LOAD_AUTO leaves free besides the copy: caches, scratch, other
+ * programs. */
+#define GUST_AUTO_HEADROOM ((uint64_t)1 << 30)
+
+/* The configuration and the placed tensors of a synthetic model (gust.h), without
+ * weights and tokenizer: what it would cost. For gust_header_clear. */
+gust_status gust_synthetic_header(gust_header *header, const char *shape, const char *type,
+                                  gust_error *err);
+
 static inline const gust_tokenizer *gust_model_tokenizer(const gust_model *model) {
   return model->tokenizer;
 }

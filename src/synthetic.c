@@ -364,10 +364,10 @@ static gust_status fill_tensors(gust_model *model, fill_progress *progress, gust
 static gust_status reserve_memory(gust_model *model, const char *where, gust_error *err) {
   uint64_t bytes = model->header.file_bytes, available = os_available_memory();
   if ((available && bytes > available) || bytes > SIZE_MAX)
-    return gust_fail(err, GUST_E_MEMORY,
-                     "%s: expected %.1f GB of free memory, found %.1f GB; use a smaller type or "
-                     "shape",
-                     where, (double)bytes * 1e-9, (double)available * 1e-9);
+    return gust_fail(
+        err, GUST_E_MEMORY,
+        "%s: expected %llu bytes of free memory, found %llu; use a smaller type or shape", where,
+        (unsigned long long)bytes, (unsigned long long)available);
   model->copy_bytes = (size_t)bytes;
   model->copy = os_reserve(model->copy_bytes);
   if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
@@ -375,6 +375,34 @@ static gust_status reserve_memory(gust_model *model, const char *where, gust_err
   model->file = model->copy;
   model->info.load = GUST_LOAD_COPY;
   return GUST_OK;
+}
+
+/* The first step of both: what the names stand for. */
+static gust_status read_names(const known_shape **shape, gust_type *type, const char *shape_name,
+                              const char *type_name, gust_error *err) {
+  *shape = find_shape(shape_name);
+  if (!*shape)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "synthetic model: expected mistral-7b, zephyr-7b, llama-2-7b, llama-2-13b or "
+                     "demo, found %s",
+                     shape_name);
+  if (!gust_type_parse(type_name, type))
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "synthetic model: expected type q4, q8, bf16 or f32, found %s", type_name);
+  return GUST_OK;
+}
+
+gust_status gust_synthetic_header(gust_header *header, const char *shape_name,
+                                  const char *type_name, gust_error *err) {
+  const known_shape *shape;
+  gust_type type;
+  memset(header, 0, sizeof *header);
+  gust_status status = read_names(&shape, &type, shape_name, type_name, err);
+  if (status) return status;
+  header->config = config_of(shape);
+  status = add_all_tensors(header, type, err);
+  if (status) gust_header_clear(header);
+  return status;
 }
 
 static gust_status create_parts(gust_model *model, const known_shape *shape, gust_type type,
@@ -397,20 +425,14 @@ gust_status gust_model_create_synthetic(gust_model **out, const char *shape_name
                                         const char *type_name, gust_progress_fn *progress,
                                         void *user, gust_error *err) {
   *out = NULL;
-  const known_shape *shape = find_shape(shape_name);
+  const known_shape *shape;
   gust_type type;
-  if (!shape)
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "synthetic model: expected mistral-7b, zephyr-7b, llama-2-7b, llama-2-13b or "
-                     "demo, found %s",
-                     shape_name);
-  if (!gust_type_parse(type_name, &type))
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "synthetic model: expected type q4, q8, bf16 or f32, found %s", type_name);
+  gust_status status = read_names(&shape, &type, shape_name, type_name, err);
+  if (status) return status;
   gust_model *model = calloc(1, sizeof *model);
   if (!model) return gust_fail_memory(err, "a model", sizeof *model);
   fill_progress steps = {.fn = progress, .user = user};
-  gust_status status = create_parts(model, shape, type, &steps, err);
+  status = create_parts(model, shape, type, &steps, err);
   if (status) {
     gust_model_close(model);
     return status;

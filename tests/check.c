@@ -2,6 +2,7 @@
 
 #include "check.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,15 @@ const char *check_temp(void) {
 
 const char *check_temp_file(const char *name) {
   return keep_path(check_temp(), name);
+}
+
+size_t check_files_in(const char *folder) {
+  size_t count = 0;
+  DIR *dir = opendir(folder);
+  if (!dir) check_fatal("no folder", folder);
+  for (struct dirent *e; (e = readdir(dir));) count += e->d_name[0] != '.';
+  closedir(dir);
+  return count;
 }
 
 char *check_read_file(const char *path, size_t *bytes) {

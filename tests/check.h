@@ -33,6 +33,9 @@ const char *check_temp(void);             /* a fresh folder, removed at the end 
 /* "<check_temp()>/NAME". */
 const char *check_temp_file(const char *name);
 
+/* How many files a folder holds, hidden ones apart. */
+size_t check_files_in(const char *folder);
+
 /* A whole file, NUL-terminated, to be freed. */
 char *check_read_file(const char *path, size_t *bytes);
 void check_write_file(const char *path, const void *data, size_t bytes);

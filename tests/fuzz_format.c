@@ -38,6 +38,12 @@ static void check_again(const gust_header *header) {
   require(gust_header_encode(header, &bytes, &count, &err) == GUST_OK);
   require(gust_header_decode(&again, bytes, count, header->file_bytes, "again", &err) == GUST_OK);
   require(again.tensor_count == header->tensor_count);
+  const gust_receipt *receipt = &header->receipt;
+  require(again.receipt.exists == receipt->exists &&
+          again.receipt.logits_hash == receipt->logits_hash &&
+          again.receipt.part_count == receipt->part_count &&
+          again.receipt.measured == receipt->measured &&
+          again.receipt.quality.kl_mean == receipt->quality.kl_mean);
   for (size_t i = 0; i < again.tensor_count; i++)
     require(again.tensors[i].offset == header->tensors[i].offset &&
             strcmp(again.tensors[i].name, header->tensors[i].name) == 0);

@@ -85,6 +85,9 @@ static void ask(const gust_model *model) {
   }
   for (size_t i = 0; i < gust_model_source_count(model); i++)
     require(gust_model_get_source(model, i, &source) == GUST_OK && source.name);
+  gust_receipt_info receipt;
+  if (gust_model_get_receipt(model, &receipt))
+    require(receipt.type_count <= GUST_RECEIPT_TYPES && receipt.relative_error >= 0);
   gust_model_fingerprint(model);
   int32_t *ids = NULL;
   size_t count = 0;

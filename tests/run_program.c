@@ -16,6 +16,8 @@
 
 #include "check.h"
 
+#define MOST_ARGUMENTS 63
+
 static double now(void) {
   struct timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -50,6 +52,15 @@ static bool gather_from(gathered *to, int fd) {
 
 /* --- processes --------------------------------------------------------------------- */
 
+/* Runs a program of another machine as meson runs this one, through the emulator
+ * it names in MESON_EXE_WRAPPER. */
+static void run_emulated(char *const argv[]) {
+  static const char script[] = "exec $MESON_EXE_WRAPPER \"$0\" \"$@\"";
+  const char *arguments[MOST_ARGUMENTS + 4] = {"sh", "-c", script};
+  for (size_t i = 0; argv[i]; i++) arguments[3 + i] = argv[i];
+  if (getenv("MESON_EXE_WRAPPER")) execv("/bin/sh", (char *const *)arguments);
+}
+
 static void start_child(const char *const argv[], int in, int out, int err) {
   /* What the test runner ignores would be ignored by the program, too. */
   signal(SIGPIPE, SIG_DFL);
@@ -58,14 +69,15 @@ static void start_child(const char *const argv[], int in, int out, int err) {
   if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
   long most = sysconf(_SC_OPEN_MAX);
   for (int fd = 3; fd < (most > 0 && most < 1024 ? (int)most : 1024); fd++) close(fd);
-  char *arguments[64];
+  char *arguments[MOST_ARGUMENTS + 1];
   size_t count = 0;
-  while (argv[count] && count < 63) {
+  while (argv[count] && count < MOST_ARGUMENTS) {
     memcpy(&arguments[count], &argv[count], sizeof *arguments);
     count++;
   }
   arguments[count] = NULL;
   execv(arguments[0], arguments);
+  if (errno == ENOEXEC) run_emulated(arguments);
   _exit(127);
 }
 

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "check.h"
-#include "cli/evaluation.h"
+#include "cli/evaluation_summary.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/json_out.h"
+#include "cli/portable_math.h"
 #include "cli/progress.h"
+#include "xml_check.h"
 
 static void test_human(void) {
   char text[HUMAN_BYTES];
@@ -172,6 +174,69 @@ static void test_quantiles(void) {
   CHECK(fabs(evaluation_quantile(values, 4, 0.9) - 6.8) < 1e-12);
 }
 
+/* Against the C library's in long double: within two units of the last place, and of
+ * the same bits as ever. */
+static void check_close(double found, long double right) {
+  double unit = ldexp(1, ilogb((double)right) - 52);
+  CHECK(fabsl((long double)found - right) <= 2 * (long double)unit);
+}
+
+static void test_portable_math(void) {
+  unsigned long long seed = 5;
+  for (int i = 0; i < 20000; i++) {
+    double x = ((double)(check_random(&seed) >> 11) * 0x1p-53 * 2 - 1) * (i % 2 ? 1 : 690);
+    check_close(portable_exp(x), expl((long double)x));
+    double y = ldexp(1 + (double)(check_random(&seed) >> 12) * 0x1p-52,
+                     i % 2 ? 0 : (int)(check_random(&seed) % 2000) - 1000);
+    if (y != 1) check_close(portable_log(y), logl((long double)y));
+  }
+  CHECK(portable_exp(0) == 1 && portable_exp(-0.0) == 1 && portable_log(1) == 0);
+  CHECK(portable_exp(-700.5) == 0 && portable_exp(-1e300) == 0 && portable_exp(-700) > 0);
+  CHECK(portable_exp(1e300) == portable_exp(700) && isfinite(portable_exp(700)));
+  CHECK(portable_exp(-1) == 0x1.78b56362cef38p-2);
+  CHECK(portable_log(10) == 0x1.26bb1bbb55516p+1);
+}
+
+static void test_means(void) {
+  static const double values[] = {1, 3, 2, 6, 5, 7};
+  evaluation_mean of_three = evaluation_mean_of(values, 3, 2); /* chunks' means 2, 4, 6 */
+  CHECK(of_three.mean == 4 && fabs(of_three.se - sqrt(8.0 / 6)) < 1e-15);
+  evaluation_mean of_one = evaluation_mean_of(values, 1, 6);
+  CHECK(of_one.mean == 4 && isnan(of_one.se));
+}
+
+static void test_worst(void) {
+  evaluation_token tokens[] = {{.kl = 0.5, .logprob = -1},
+                               {.kl = 0, .logprob = -9},
+                               {.kl = 2, .logprob = -1},
+                               {.kl = 0.5, .logprob = -2}};
+  evaluation e = {.compared = true, .chunks = 2, .per_chunk = 2, .tokens = tokens};
+  size_t places[4], count;
+  gust_error err;
+  CHECK_EQ_INT(evaluation_worst(&e, places, 2, &count, &err), GUST_OK);
+  CHECK(count == 2 && places[0] == 2 && places[1] == 0);
+  CHECK_EQ_INT(evaluation_worst(&e, places, 4, &count, &err), GUST_OK);
+  CHECK(count == 3 && places[2] == 3);
+  e.compared = false;
+  CHECK_EQ_INT(evaluation_worst(&e, places, 4, &count, &err), GUST_OK);
+  CHECK(count == 4 && places[0] == 1 && places[1] == 3 && places[2] == 0 && places[3] == 2);
+  CHECK_EQ_INT(evaluation_worst(&e, places, 0, &count, &err), GUST_OK);
+  CHECK_EQ_INT(count, 0);
+}
+
+/* The check of pictures finds what is wrong with one. */
+static void test_xml_check(void) {
+  static const char *const good[] = {"<a/>", "<a b=\"c\">x &amp; y<d></d></a>\n"};
+  static const char *const bad[] = {
+      "",           "<a>",         "<a></b>",     "<a/><a/>",     "<a b=c/>", "<a b=\"c/>",
+      "<a>&x;</a>", "<a>\xff</a>", "<a>\x01</a>", "<a b=\"<\"/>", "x<a/>",    "<a b=\"\" b=\"\"/>",
+      "<a",         "</a>",        "<1/>"};
+  for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+    CHECK_EQ_STR(xml_check(good[i], strlen(good[i])), "");
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    if (!CHECK(*xml_check(bad[i], strlen(bad[i])))) fprintf(stderr, "  passed: %s\n", bad[i]);
+}
+
 int main(void) {
   test_human();
   test_progress_line();
@@ -180,5 +245,9 @@ int main(void) {
   test_json_text();
   test_json_numbers();
   test_quantiles();
+  test_portable_math();
+  test_means();
+  test_worst();
+  test_xml_check();
   return check_finish();
 }

@@ -252,8 +252,8 @@ static void test_garbage(void) {
 
 static void test_closed_output(void) {
   char line[2048];
-  snprintf(line, sizeof line, "exec '%s' run '%s' -p Hello --quiet -n 2 >&-", run_gust_binary(),
-           run_gust_demo("q4"));
+  snprintf(line, sizeof line, "exec $MESON_EXE_WRAPPER '%s' run '%s' -p Hello --quiet -n 2 >&-",
+           run_gust_binary(), run_gust_demo("q4"));
   const char *argv[] = {"/bin/sh", "-c", line, NULL};
   run_result result = run_program(argv, "", 0);
   CHECK_EQ_INT(result.code, 1);
@@ -269,8 +269,8 @@ static void test_progress(void) {
   while (strlen(prompt) < 600) strcat(prompt, "The little boat sailed. ");
   check_write_file(in, prompt, strlen(prompt));
   snprintf(line, sizeof line,
-           "exec '%s' run '%s' --json --cpu c --threads 1 --temp 5 --top-k 0 --top-p 1 -n 60 "
-           "--seed 3 <'%s' >'%s'",
+           "exec $MESON_EXE_WRAPPER '%s' run '%s' --json --cpu c --threads 1 --temp 5 --top-k 0 "
+           "--top-p 1 -n 60 --seed 3 <'%s' >'%s'",
            run_gust_binary(), run_gust_demo("f32"), in, out);
   const char *argv[] = {"/bin/sh", "-c", line, NULL};
   run_terminal *terminal = run_terminal_start(argv);

@@ -2,7 +2,6 @@
  * leaves behind when it fails. */
 #define _GNU_SOURCE /* unshare, mount */
 
-#include <dirent.h>
 #include <math.h>
 #include <signal.h>
 #include <stdint.h>
@@ -70,15 +69,6 @@ static bool same_tensors(const result *a, const result *b) {
   return same;
 }
 
-static size_t files_in(const char *folder) {
-  size_t count = 0;
-  DIR *dir = opendir(folder);
-  if (!dir) check_fatal("no folder", folder);
-  for (struct dirent *e; (e = readdir(dir));) count += e->d_name[0] != '.';
-  closedir(dir);
-  return count;
-}
-
 static gust_status convert(const char *from, gust_type type, unsigned threads, gust_error *err) {
   gust_convert_options options = {.type = type, .threads = threads};
   *err = (gust_error){0};
@@ -140,7 +130,7 @@ static void exact_types(void) {
       free_result(&r);
     }
   }
-  CHECK_EQ_INT(files_in(output), 1);
+  CHECK_EQ_INT(check_files_in(output), 1);
   maker_free(&m);
 }
 
@@ -415,7 +405,7 @@ static void expect_refusal(gust_status status, const char *words) {
   CHECK_EQ_INT(err.status, status);
   CHECK_CONTAINS(err.text, words);
   CHECK(strstr(err.text, source)); /* says where */
-  CHECK_EQ_INT(files_in(output), 1);
+  CHECK_EQ_INT(check_files_in(output), 1);
   size_t bytes;
   char *old = check_read_file(target, &bytes);
   CHECK(bytes == 3 && memcmp(old, "old", 3) == 0);
@@ -560,7 +550,7 @@ static void limited(void) {
     CHECK_EQ_INT(status, GUST_E_IO);
     CHECK_CONTAINS(err.text, target);
     CHECK_CONTAINS(err.text, "the file may not grow so large here");
-    CHECK_EQ_INT(files_in(output), 1);
+    CHECK_EQ_INT(check_files_in(output), 1);
   }
   maker_free(&m);
 }
@@ -581,7 +571,7 @@ static int convert_to_full_disk(void) {
   gust_status status = gust_convert(source, path, &options, NULL, &err);
   bool good = status == GUST_E_IO && strstr(err.text, path) &&
               strstr(err.text, "the disk is full: free some space, or write to another disk") &&
-              files_in(disk) == 0;
+              check_files_in(disk) == 0;
   if (!good) fprintf(stderr, "full disk: status %d, %s\n", (int)status, err.text);
   return good ? 0 : 1;
 }
@@ -632,7 +622,7 @@ static void own_sources(void) {
   maker_write(&m, folder, "BF16", 2);
   check_write_file(check_temp_file("own/generation_config.json"), "{}", 2);
   check_write_file(check_temp_file("own/tokenizer_config.json"), "{}", 2);
-  size_t files = files_in(folder);
+  size_t files = check_files_in(folder);
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char path[512], words[1200];
     gust_error err = {0};
@@ -647,7 +637,7 @@ static void own_sources(void) {
     CHECK_EQ_STR(err.text, words);
     char *new = check_read_file(path, &after);
     CHECK(before == after && memcmp(old, new, before) == 0);
-    CHECK_EQ_INT(files_in(folder), files);
+    CHECK_EQ_INT(check_files_in(folder), files);
     free(old);
     free(new);
   }
@@ -679,7 +669,8 @@ static void own_sources(void) {
 static void size_limit(void) {
   char script[2048], words[1024];
   /* The shell's limit counts blocks of 512 bytes. */
-  snprintf(script, sizeof script, "ulimit -f 100; exec '%s' convert '%s' -o '%s' --quiet",
+  snprintf(script, sizeof script,
+           "ulimit -f 100; exec $MESON_EXE_WRAPPER '%s' convert '%s' -o '%s' --quiet",
            run_gust_binary(), check_demo(), target);
   const char *argv[] = {"/bin/sh", "-c", script, NULL};
   remove(target);
@@ -691,7 +682,7 @@ static void size_limit(void) {
            "so large here: raise the limit (ulimit -f)\n",
            target);
   CHECK_EQ_STR(run.err, words);
-  CHECK_EQ_INT(files_in(output), 0);
+  CHECK_EQ_INT(check_files_in(output), 0);
   run_result_clear(&run);
 }
 
@@ -704,14 +695,15 @@ static void quit_key(void) {
   pid_t child = fork();
   if (child == 0) {
     if (!freopen(errors, "w", stderr)) _exit(126);
-    execl(run_gust_binary(), "gust", "convert", check_demo(), "-o", target, "--type", "q4",
-          "--threads", "1", "--quiet", (char *)NULL);
+    execl("/bin/sh", "sh", "-c", "exec $MESON_EXE_WRAPPER \"$@\"", "sh", run_gust_binary(),
+          "convert", check_demo(), "-o", target, "--type", "q4", "--threads", "1", "--quiet",
+          (char *)NULL);
     _exit(127);
   }
   if (child < 0) check_fatal("fork", "gust");
   int status = 0;
   bool ended = false;
-  while (!ended && files_in(output) == 0) {
+  while (!ended && check_files_in(output) == 0) {
     nanosleep(&pause, NULL);
     ended = waitpid(child, &status, WNOHANG) != 0;
   }
@@ -725,7 +717,7 @@ static void quit_key(void) {
   bool left = strstr(text, "; nothing is left of it") == NULL;
   CHECK_CONTAINS(text, "the conversion was stopped; ");
   free(text);
-  CHECK_EQ_INT(files_in(output), left);
+  CHECK_EQ_INT(check_files_in(output), left);
   remove(check_temp_file("output/model.gust.converting"));
 }
 

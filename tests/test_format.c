@@ -15,6 +15,33 @@ static char *copy_text(const char *text) {
   return strcpy(copy, text);
 }
 
+static gust_receipt make_receipt(void) {
+  gust_receipt r = {.exists = true,
+                    .prompt_tokens = GUST_PROMPT_TOKENS,
+                    .logits_hash = 0x0123456789abcdefu,
+                    .part_count = 2,
+                    .parts = {{GUST_TYPE_Q8, 1.5, 7.25}, {GUST_TYPE_Q4, 2.5, 9}},
+                    .measured = true,
+                    .quality = {.chunk = 512,
+                                .chunks = 9,
+                                .nll = 1.25,
+                                .nll_se = 1.5,
+                                .reference_nll = 1.125,
+                                .reference_nll_se = 1.75,
+                                .nll_difference = -1.5,
+                                .nll_difference_se = 1.0625,
+                                .kl_mean = 1.2,
+                                .kl_mean_se = 1.3,
+                                .kl_median = 1.1,
+                                .kl_p99 = 1.4,
+                                .kl_p999 = 1.6,
+                                .kl_max = 1.7,
+                                .top1_agree = 0.75,
+                                .top1_agree_se = 1.8}};
+  memset(r.quality.text_sha256, 0x5a, sizeof r.quality.text_sha256);
+  return r;
+}
+
 static void make_header(gust_header *h) {
   static const struct {
     const char *name;
@@ -42,6 +69,7 @@ static void make_header(gust_header *h) {
                                 .eos_count = 2,
                                 .eos_ids = {2, 99}},
                      .generation = {0.7f, 0.95f, 0.05f, 1.1f, 50, 512}};
+  h->receipt = make_receipt();
   h->tokenizer_bytes = 5;
   h->tokenizer = (uint8_t *)copy_text("token");
   h->chat_template = copy_text("{{ messages }}");
@@ -86,6 +114,24 @@ static void seal(uint8_t *bytes, size_t count) {
   for (int i = 0; i < 8; i++) bytes[32 + i] = (uint8_t)(value >> (8 * i));
 }
 
+static void check_receipt(const gust_receipt *r) {
+  const gust_receipt good = make_receipt();
+  CHECK(r->exists && r->prompt_tokens == 24 && r->logits_hash == good.logits_hash);
+  CHECK_EQ_INT(r->part_count, 2);
+  for (size_t i = 0; i < 2; i++)
+    CHECK(r->parts[i].type == good.parts[i].type && r->parts[i].error == good.parts[i].error &&
+          r->parts[i].energy == good.parts[i].energy);
+  const gust_quality *a = &r->quality, *b = &good.quality;
+  CHECK(r->measured && a->chunk == b->chunk && a->chunks == b->chunks);
+  CHECK(memcmp(a->text_sha256, b->text_sha256, 32) == 0);
+  CHECK(a->nll == b->nll && a->nll_se == b->nll_se && a->reference_nll == b->reference_nll);
+  CHECK(a->reference_nll_se == b->reference_nll_se && a->nll_difference == b->nll_difference);
+  CHECK(a->nll_difference_se == b->nll_difference_se && a->kl_mean == b->kl_mean);
+  CHECK(a->kl_mean_se == b->kl_mean_se && a->kl_median == b->kl_median && a->kl_p99 == b->kl_p99);
+  CHECK(a->kl_p999 == b->kl_p999 && a->kl_max == b->kl_max && a->top1_agree == b->top1_agree);
+  CHECK(a->top1_agree_se == b->top1_agree_se);
+}
+
 static void round_trip(void) {
   gust_header in, out;
   size_t count, size = 0;
@@ -104,6 +150,7 @@ static void round_trip(void) {
   CHECK_EQ_STR(out.chat_template, "{{ messages }}");
   CHECK_EQ_INT(out.source_count, 2);
   CHECK_EQ_STR(out.sources[1].name, "b.safetensors");
+  check_receipt(&out.receipt);
   CHECK(out.sources[1].bytes == 12345678902u && out.sources[1].sha256[31] == 0x31);
   CHECK_EQ_INT(out.tensor_count, in.tensor_count);
   for (size_t i = 0; i < out.tensor_count; i++) {
@@ -235,6 +282,43 @@ static void refuse_sections(void) {
       {"SRCS", 0, 200, "section SRCS: expected 1 to 2 entries"},
       {"SRCS", 0, 1, "section SRCS: entry 1: expected whole"},
       {"SRCS", 8, 0, "section SRCS: entry 0: expected a name of 1 to 255 bytes"},
+      {"rcpt", -8, 232, "section rcpt: expected as many bytes as its counts and flags make"},
+      {"rcpt", -8, 3, "expected sections that fill the header"},
+      {"rcpt", 4, 1, "section rcpt: expected as many bytes"},
+      {"rcpt", 7, 255, "section rcpt: expected as many bytes"},
+      {"rcpt", 8, 25, "section rcpt: expected a hash of 24 tokens or none"},
+      {"rcpt", 8, 0, "section rcpt: expected a hash of 24 tokens or none"},
+      {"rcpt", 12, 0, "section rcpt: expected as many bytes"},
+      {"rcpt", 12, 3, "section rcpt: expected as many bytes"},
+      {"rcpt", 24, 4, "section rcpt: expected known types in ascending order"},
+      {"rcpt", 24, 3, "section rcpt: expected known types in ascending order"},
+      {"rcpt", 28, 1, "section rcpt: expected known types in ascending order"},
+      {"rcpt", 39, 0x7f, "section rcpt: expected known types in ascending order, each with finite"},
+      {"rcpt", 47, 0xc0, "section rcpt: expected known types in ascending order, each with finite"},
+      {"rcpt", 73, 0, "section rcpt: expected chunks, divergences and their errors in their"},
+      {"rcpt", 75, 1, "section rcpt: expected chunks"},
+      {"rcpt", 76, 0, "section rcpt: expected chunks"},
+      {"rcpt", 76, 1, "section rcpt: expected chunks"},     /* of one chunk there are no errors */
+      {"rcpt", 119, 0x7f, "section rcpt: expected chunks"}, /* each figure as NaN */
+      {"rcpt", 127, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 135, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 143, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 151, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 159, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 167, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 175, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 183, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 191, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 199, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 207, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 215, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 223, 0x7f, "section rcpt: expected chunks"},
+      {"rcpt", 119, 0xbf, "section rcpt: expected chunks"}, /* below 0 */
+      {"rcpt", 127, 0xbf, "section rcpt: expected chunks"},
+      {"rcpt", 167, 0xbf, "section rcpt: expected chunks"},
+      {"rcpt", 183, 0x40, "section rcpt: expected chunks"}, /* a median above the rest */
+      {"rcpt", 207, 0x3e, "section rcpt: expected chunks"}, /* a largest below the rest */
+      {"rcpt", 215, 0x40, "section rcpt: expected chunks"}, /* more than all agree */
       {"TENS", 3, 1, "section TENS: expected 1 to"},
       {"TENS", 12, 9, "expected a known type and shape, found type 9, rank 2, shape [100, 64]"},
       {"TENS", 16, 7, "expected a known type and shape, found type 2, rank 7"},
@@ -257,6 +341,38 @@ static void refuse_sections(void) {
     CHECK(strncmp(err.text, "m.gust: ", 8) == 0);
     *p = kept;
   }
+  free(bytes);
+  gust_header_clear(&h);
+}
+
+/* A receipt of a later version is none, and one more than once is refused. */
+static void other_receipts(void) {
+  gust_header h, out;
+  gust_error err = {0};
+  size_t count;
+  uint8_t *bytes = encode(&h, &count);
+  size_t at = section(bytes, count, "rcpt");
+  bytes[at] = 2;
+  memset(bytes + at + 4, 0xff, 20);
+  seal(bytes, count);
+  CHECK_EQ_INT(gust_header_decode(&out, bytes, count, h.file_bytes, "m", &err), GUST_OK);
+  CHECK(!out.receipt.exists && out.receipt.part_count == 0);
+  gust_header_clear(&out);
+  free(bytes);
+
+  /* The smallest: no hash yet, no quality, no types. */
+  h.receipt = (gust_receipt){.exists = true};
+  size_t shorter;
+  CHECK_EQ_INT(gust_header_encode(&h, &bytes, &shorter, &err), GUST_OK);
+  CHECK_EQ_INT(shorter, count - 200);
+  CHECK_EQ_INT(gust_header_decode(&out, bytes, shorter, h.file_bytes, "m", &err), GUST_OK);
+  CHECK(out.receipt.exists && !out.receipt.measured && out.receipt.prompt_tokens == 0);
+  gust_header_clear(&out);
+  at = section(bytes, shorter, "rcpt");
+  bytes[at + 16] = 1; /* a hash of no tokens */
+  seal(bytes, shorter);
+  CHECK_EQ_INT(gust_header_decode(&out, bytes, shorter, h.file_bytes, "m", &err), GUST_E_FORMAT);
+  CHECK_CONTAINS(err.text, "m: section rcpt: expected a hash of 24 tokens or none");
   free(bytes);
   gust_header_clear(&h);
 }
@@ -343,6 +459,7 @@ int main(void) {
   refuse_config();
   refuse_prologue();
   refuse_sections();
+  other_receipts();
   refuse_lists();
   fuzz();
   return check_finish();

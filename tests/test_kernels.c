@@ -112,16 +112,22 @@ static uint8_t *random_row_codes(size_t panels) {
   return codes;
 }
 
+/* Rows as far apart as a caller might have them; the guard page follows the last. */
+static gust_activations allocate_activations(size_t tokens, size_t k) {
+  size_t stride = draw() & 1 ? gust_activation_stride(k) : k;
+  return (gust_activations){guarded((tokens - 1) * stride + k), guarded(tokens * k / 32 * 4),
+                            guarded(tokens * k / 32 * 4), k, stride};
+}
+
 static gust_activations make_activations(size_t tokens, size_t k) {
-  gust_activations x = {guarded(tokens * k), guarded(tokens * k / 32 * 4),
-                        guarded(tokens * k / 32 * 4), k};
+  gust_activations x = allocate_activations(tokens, k);
   int extreme = draw() % 4 == 0;
   for (size_t b = 0; b < tokens * k / 32; b++) {
     int sum = 0;
     int8_t worst = draw() & 1 ? 127 : -127;
     for (size_t i = 0; i < 32; i++) {
       int8_t code = extreme ? worst : (int8_t)((int)draw_below(255) - 127);
-      x.codes[32 * b + i] = code;
+      x.codes[b / (k / 32) * x.stride + b % (k / 32) * 32 + i] = code;
       sum += code;
     }
     x.sums[b] = sum;
@@ -131,9 +137,12 @@ static gust_activations make_activations(size_t tokens, size_t k) {
 }
 
 static void check_matmul(const gust_kernels *c, const gust_kernels *k, int type) {
-  static const size_t depths[] = {128, 256, 384, 640};
+  /* Past the chunks and groups of tokens that products are cut into. */
+  static const size_t depths[] = {128, 256, 640, 1408};
   for (int round = 0; round < 12; round++) {
-    size_t depth = depths[draw_below(4)], tokens = 1 + draw_below(round < 4 ? 2 : 21);
+    size_t depth = depths[draw_below(4)], tokens = 1 + draw_below(round < 4    ? 2
+                                                                  : round < 11 ? 40
+                                                                               : 300);
     size_t panels = 1 + draw_below(6), stride = panels * 16 + draw_below(3) * 16;
     uint8_t *w = random_panels(type, panels, depth);
     float *expected = guarded(((tokens - 1) * stride + panels * 16) * 4);
@@ -176,15 +185,15 @@ static void check_quantize(const gust_kernels *c, const gust_kernels *k) {
     /* Ties: multiples of half a step. */
     if (round == 3)
       for (size_t i = 0; i < depth; i++) x[i] = i % 32 ? (float)(i % 32) * 0.5f : 127.0f;
-    gust_activations a = {guarded(tokens * depth), guarded(tokens * depth / 8),
-                          guarded(tokens * depth / 8), depth};
-    gust_activations b = {guarded(tokens * depth), guarded(tokens * depth / 8),
-                          guarded(tokens * depth / 8), depth};
+    gust_activations a = allocate_activations(tokens, depth);
+    gust_activations b = allocate_activations(tokens, depth);
+    b.stride = a.stride;
+    b.codes = guarded((tokens - 1) * a.stride + depth);
     c->quantize(&a, tokens - 1, x);
     k->quantize(&b, tokens - 1, x);
     char shape[64];
     snprintf(shape, sizeof shape, "k %zu, round %d", depth, round);
-    same(a.codes, b.codes, tokens * depth, shape);
+    same(a.codes, b.codes, (tokens - 1) * a.stride + depth, shape);
     same(a.scales, b.scales, tokens * depth / 8, shape);
     same(a.sums, b.sums, tokens * depth / 8, shape);
     guarded_free_all();
@@ -261,54 +270,156 @@ static void check_softmax(const gust_kernels *c, const gust_kernels *k) {
 
 /* --- attention --- */
 
-/* Fills a chunk by storing all 64 positions with both levels and compares the
- * tiles, then attends with both. */
-static void check_attention(const gust_kernels *c, const gust_kernels *k, int type) {
-  static const size_t dims[] = {2, 8, 20, 32, 48, 64, 80, 128, 256};
-  for (int round = 0; round < 27; round++) {
-    size_t dim = dims[round % 9], heads = 1 + draw_below(GUST_ATTEND_HEADS);
-    size_t key_bytes = gust_key_tile_bytes(type, dim);
-    size_t value_bytes = gust_value_tile_bytes(type, dim);
-    void *tiles[4] = {guarded(key_bytes), guarded(value_bytes), guarded(key_bytes),
-                      guarded(value_bytes)};
-    for (int i = 0; i < 4; i++) memset(tiles[i], 0, i % 2 ? value_bytes : key_bytes);
-    for (size_t slot = 0; slot < GUST_CHUNK; slot++) {
-      float *key = floats(dim, draw_tame), *value = floats(dim, draw_tame);
-      if (round == 1 && slot == 3) key[0] = 70000.0f, value[0] = -1e9f; /* past the largest half */
-      c->kv_store[type](tiles[0], tiles[1], slot, key, value, dim);
-      k->kv_store[type](tiles[2], tiles[3], slot, key, value, dim);
-      if (slot % 16 == 15) { /* guarded() has room for few buffers */
-        same(tiles[0], tiles[2], key_bytes, "key tile");
-        same(tiles[1], tiles[3], value_bytes, "value tile");
-      }
-      guarded_free_last(2);
-    }
-    size_t state = gust_attention_state_floats(dim), first = draw_below(64);
-    size_t last = first + 1 + draw_below(64 - first);
-    if (round % 3 == 0) first = 0, last = 64;
-    float *q = floats(heads * dim, draw_tame);
-    float *expected = guarded(heads * state * 4), *found = guarded(heads * state * 4);
-    memset(expected, 0, heads * state * 4);
-    memset(found, 0, heads * state * 4);
-    c->attend[type](expected, q, heads, tiles[0], tiles[1], first, last, dim, 0.125f);
-    k->attend[type](found, q, heads, tiles[0], tiles[1], first, last, dim, 0.125f);
-    char shape[96];
-    snprintf(shape, sizeof shape, "%zu heads of %zu, slots %zu to %zu", heads, dim, first, last);
-    same(expected, found, heads * state * 4, shape);
+/* Rows of queries over a chunk, each with a state of its own that guards follow. */
+#define ROWS_MOST 30u
 
-    float *other = guarded(state * 4), *one = guarded(dim * 4), *two = guarded(dim * 4);
-    memcpy(other, expected, state * 4);
-    c->attend[type](expected, q, 1, tiles[0], tiles[1], 0, 64, dim, 0.5f);
-    c->attend[type](found, q, 1, tiles[0], tiles[1], 0, 64, dim, 0.5f);
-    c->attend_merge(expected, other, dim);
-    k->attend_merge(found, other, dim);
-    same(expected, found, state * 4, "merge");
-    c->attend_finish(one, expected, dim);
-    k->attend_finish(two, expected, dim);
-    same(one, two, dim * 4, "finish");
+typedef struct attend_rows {
+  gust_attend_row rows[ROWS_MOST];
+  float *q, *states;
+  size_t count, state_bytes;
+} attend_rows;
+
+/* Which slots a row sees: all, as cut by the causal mask or by a window (rows in
+ * pairs move on by a slot), or any. */
+static void draw_range(gust_attend_row *row, size_t index, int kind) {
+  size_t first = 0, last = GUST_CHUNK, shift = index / 2 % 32;
+  if (kind == 1) last = 17 + shift;
+  if (kind == 2) first = 20 + shift;
+  if (kind == 3) first = 30 + shift, last = first + 1 + draw_below(2);
+  if (kind == 4) first = draw_below(64), last = first + 1 + draw_below(64 - first);
+  row->first = (uint8_t)first;
+  row->last = (uint8_t)last;
+}
+
+static attend_rows make_rows(size_t count, size_t dim, int kind) {
+  size_t state = gust_attention_state_floats(dim);
+  attend_rows r = {.count = count, .state_bytes = count * state * 4};
+  r.q = floats(count * dim, draw_tame);
+  r.states = floats(count * state, draw_tame);
+  for (size_t i = 0; i < count; i++) {
+    r.rows[i] = (gust_attend_row){
+        .q = r.q + i * dim, .state = r.states + i * state, .begins = draw() % 2 == 0};
+    r.states[i * state + 1] = 1.5f; /* a sum of weights */
+    draw_range(&r.rows[i], i, kind);
+  }
+  return r;
+}
+
+/* The same rows with states of their own. */
+static attend_rows copy_rows(const attend_rows *r) {
+  attend_rows copy = *r;
+  copy.states = guarded(r->state_bytes);
+  memcpy(copy.states, r->states, r->state_bytes);
+  for (size_t i = 0; i < r->count; i++)
+    copy.rows[i].state = copy.states + (r->rows[i].state - r->states);
+  return copy;
+}
+
+typedef struct tile_pair {
+  void *key, *value;
+  size_t key_bytes, value_bytes;
+} tile_pair;
+
+static tile_pair make_tiles(int type, size_t dim) {
+  tile_pair t = {.key_bytes = gust_key_tile_bytes(type, dim),
+                 .value_bytes = gust_value_tile_bytes(type, dim)};
+  t.key = guarded(t.key_bytes);
+  t.value = guarded(t.value_bytes);
+  memset(t.key, 0, t.key_bytes);
+  memset(t.value, 0, t.value_bytes);
+  return t;
+}
+
+/* Fills a chunk by storing all 64 positions, some at a time, with `k`, and with
+ * `c` one by one. */
+static tile_pair check_store(const gust_kernels *c, const gust_kernels *k, int type, size_t dim) {
+  tile_pair expected = make_tiles(type, dim), found = make_tiles(type, dim);
+  for (size_t slot = 0, count; slot < GUST_CHUNK; slot += count) {
+    count = 1 + draw_below(draw() % 4 ? 3 : 40);
+    if (count > GUST_CHUNK - slot) count = GUST_CHUNK - slot;
+    size_t stride = dim + draw_below(3) * 8;
+    float *keys = floats((count - 1) * stride + dim, draw_tame);
+    float *values = floats((count - 1) * stride + dim, draw_tame);
+    if (slot == 0) keys[0] = 70000.0f, values[0] = -1e9f; /* past the largest half */
+    for (size_t i = 0; i < count; i++)
+      c->kv_store[type](expected.key, expected.value, slot + i, 1, keys + i * stride,
+                        values + i * stride, 0, dim);
+    k->kv_store[type](found.key, found.value, slot, count, keys, values, stride, dim);
+    guarded_free_last(2);
+  }
+  same(expected.key, found.key, expected.key_bytes, "key tile");
+  same(expected.value, found.value, expected.value_bytes, "value tile");
+  return expected;
+}
+
+/* Partials of a row merged at once by `k`, one by one by `c`. */
+static void check_merge(const gust_kernels *c, const gust_kernels *k, size_t dim) {
+  size_t state = gust_attention_state_floats(dim), count = 1 + draw_below(40);
+  size_t stride = state * (1 + draw_below(3));
+  float *partials = floats((count - 1) * stride + state, draw_tame);
+  float *expected = floats(state, draw_tame), *found = guarded(state * 4);
+  for (size_t i = 0; i < count; i++) partials[i * stride + 1] = 1.0f + (float)draw_below(64);
+  expected[1] = 2.0f;
+  memcpy(found, expected, state * 4);
+  for (size_t i = 0; i < count; i++) c->attend_merge(expected, partials + i * stride, 0, 1, dim);
+  k->attend_merge(found, partials, stride, count, dim);
+  same(expected, found, state * 4, "merge");
+  float *one = guarded(dim * 4), *two = guarded(dim * 4);
+  c->attend_finish(one, expected, dim);
+  k->attend_finish(two, expected, dim);
+  same(one, two, dim * 4, "finish");
+}
+
+/* Many rows at once with `k`, each by itself with `c`: what a row gets depends
+ * on no other row. */
+static void check_attention(const gust_kernels *c, const gust_kernels *k, int type) {
+  static const size_t dims[] = {2, 8, 20, 32, 48, 64, 80, 128, 256, GUST_MAX_HEAD_DIM};
+  for (int round = 0; round < 50; round++) {
+    size_t dim = dims[round % 10], count = round < 30 ? (size_t)round + 1 : 1 + draw_below(30);
+    int kind = (int)draw_below(5);
+    tile_pair tiles = check_store(c, k, type, dim);
+    attend_rows expected = make_rows(count, dim, kind), found = copy_rows(&expected);
+    for (size_t i = 0; i < count; i++)
+      c->attend[type](&expected.rows[i], 1, tiles.key, tiles.value, NULL, dim, 0.125f);
+    k->attend[type](found.rows, count, tiles.key, tiles.value, draw() & 1 ? tiles.key : NULL, dim,
+                    0.125f);
+    char shape[96];
+    snprintf(shape, sizeof shape, "%zu rows of %zu, ranges of kind %d", count, dim, kind);
+    same(expected.states, found.states, expected.state_bytes, shape);
+    check_merge(c, k, dim);
     guarded_free_all();
   }
 }
+
+/* The reference attends to what it should: against sums in double. */
+static void check_attention_reference(const gust_kernels *c) {
+  enum { DIM = 20, FIRST = 5, LAST = 50 };
+  tile_pair tiles = make_tiles(GUST_KV_TILE_F32, DIM);
+  float *keys = floats(64 * DIM, draw_tame), *values = floats(64 * DIM, draw_tame);
+  for (size_t i = 0; i < 64 * DIM; i++) keys[i] *= 0.1f;
+  c->kv_store[GUST_KV_TILE_F32](tiles.key, tiles.value, 0, 64, keys, values, DIM, DIM);
+  attend_rows r = make_rows(1, DIM, 0);
+  r.rows[0].first = FIRST;
+  r.rows[0].last = LAST;
+  r.rows[0].begins = true;
+  c->attend[GUST_KV_TILE_F32](r.rows, 1, tiles.key, tiles.value, NULL, DIM, 0.25f);
+  float found[DIM];
+  c->attend_finish(found, r.states, DIM);
+  double scores[64], top = -1e300, sum = 0, expected[DIM] = {0};
+  for (int i = FIRST; i < LAST; i++) {
+    scores[i] = 0;
+    for (int d = 0; d < DIM; d++) scores[i] += (double)r.q[d] * keys[i * DIM + d] * 0.25;
+    if (scores[i] > top) top = scores[i];
+  }
+  for (int i = FIRST; i < LAST; i++) {
+    double weight = exp(scores[i] - top);
+    sum += weight;
+    for (int d = 0; d < DIM; d++) expected[d] += weight * values[i * DIM + d];
+  }
+  for (int d = 0; d < DIM; d++) CHECK(fabs(found[d] - expected[d] / sum) < 1e-4);
+  guarded_free_all();
+}
+
 static void check_attend_f16(const gust_kernels *c, const gust_kernels *k) {
   check_attention(c, k, GUST_KV_TILE_F16);
 }
@@ -317,6 +428,65 @@ static void check_attend_f32(const gust_kernels *c, const gust_kernels *k) {
 }
 static void check_attend_q8(const gust_kernels *c, const gust_kernels *k) {
   check_attention(c, k, GUST_KV_TILE_Q8);
+}
+
+/* --- halves --- */
+
+/* The exact value of a finite half without its sign: IEEE 754 binary16. */
+static float half_value(unsigned half) {
+  unsigned exponent = half >> 10, fraction = half & 1023;
+  return exponent ? ldexpf((float)(1024 + fraction), (int)exponent - 25)
+                  : ldexpf((float)fraction, -24);
+}
+
+#define HALVES 0x7c00u /* finite ones of one sign */
+#define HALF_DIM GUST_MAX_HEAD_DIM
+
+/* What `part` of 4 of each half's values rounds to it or to the next: itself, a
+ * little below the middle to the next, the middle, a little above. */
+static float near_half(unsigned half, unsigned part, unsigned *rounded) {
+  float value = half_value(half), middle = (value + half_value(half + 1)) / 2;
+  *rounded = part < 2 ? half : part == 2 ? half + (half & 1) : half + 1;
+  return part == 0   ? value
+         : part == 1 ? nextafterf(middle, value)
+         : part == 2 ? middle
+                     : nextafterf(middle, 2 * middle);
+}
+
+/* Every half is read exactly, and every rounding to a half is to the nearest, of
+ * two to the even one: subnormal ones and signs of zero included. */
+static void check_halves(const gust_kernels *c, const gust_kernels *k) {
+  (void)c;
+  float *keys = guarded(HALF_DIM * 4), *values = guarded(HALF_DIM * 4), *q = guarded(HALF_DIM * 4);
+  uint16_t *key_tile = guarded(gust_key_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  uint16_t *value_tile = guarded(gust_value_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  float *state = guarded(gust_attention_state_floats(HALF_DIM) * 4);
+  memset(keys, 0, HALF_DIM * 4);
+  memset(q, 0, HALF_DIM * 4);
+  memset(key_tile, 0, gust_key_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  memset(value_tile, 0, gust_value_tile_bytes(GUST_KV_TILE_F16, HALF_DIM));
+  size_t wrong = 0;
+  /* Half, part and sign of the number i; the largest half has no next one. */
+  for (unsigned i = 0; i < 8 * HALVES; i += HALF_DIM) {
+    unsigned rounded[HALF_DIM], negative = i / (4 * HALVES) % 2;
+    for (unsigned d = 0; d < HALF_DIM; d++) {
+      unsigned half = (i + d) / 4 % HALVES, part = half == HALVES - 1 ? 0 : (i + d) % 4;
+      values[d] = near_half(half, part, &rounded[d]);
+      if (negative) values[d] = -values[d];
+      rounded[d] |= negative << 15;
+    }
+    size_t slot = i / HALF_DIM % GUST_CHUNK;
+    k->kv_store[GUST_KV_TILE_F16](key_tile, value_tile, slot, 1, keys, values, HALF_DIM, HALF_DIM);
+    gust_attend_row row = {q, state, (uint8_t)slot, (uint8_t)(slot + 1), true};
+    k->attend[GUST_KV_TILE_F16](&row, 1, key_tile, value_tile, NULL, HALF_DIM, 1.0f);
+    for (unsigned d = 0; d < HALF_DIM; d++) {
+      float exact = half_value(rounded[d] & 0x7fff);
+      wrong += value_tile[slot * HALF_DIM + d] != rounded[d];
+      wrong += state[GUST_ATTENTION_SUM + d] != (negative ? -exact : exact);
+    }
+  }
+  if (!CHECK_EQ_INT(wrong, 0)) fprintf(stderr, "  %s: halves\n", current_level);
+  guarded_free_all();
 }
 
 /* --- the reference itself, against arithmetic in double --- */
@@ -389,6 +559,7 @@ static const struct {
     {"attend_f16", check_attend_f16},
     {"attend_f32", check_attend_f32},
     {"attend_q8", check_attend_q8},
+    {"halves", check_halves},
 };
 
 int main(int argc, char **argv) {
@@ -410,6 +581,7 @@ int main(int argc, char **argv) {
   CHECK(!gust_kernels_select(&k, "mmx"));
   random_state = current_seed = seed;
   check_reference(&c);
+  check_attention_reference(&c);
   check_rope_table();
   for (size_t level = 0; (current_level = gust_kernels_level(level)) != NULL; level++) {
     if (only_level && strcmp(only_level, current_level) != 0) continue;

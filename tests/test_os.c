@@ -93,6 +93,9 @@ static void mapped_files(void) {
     os_will_need(&map, 0, bytes);
     os_will_need(&map, bytes - 1, SIZE_MAX); /* clipped */
     os_will_need(&map, SIZE_MAX, SIZE_MAX);
+    CHECK(os_fetch(&map, 0, bytes));
+    CHECK(os_fetch(&map, bytes - 1, SIZE_MAX)); /* clipped */
+    CHECK(os_fetch(&map, SIZE_MAX, SIZE_MAX));
     CHECK(memcmp(map.data, data, bytes) == 0);
     os_dont_need(&map, 100, bytes - 200);
     os_dont_need(&map, 0, SIZE_MAX);

@@ -66,7 +66,7 @@ static void check_type(const char *type, double most_bits, double most_kl) {
 }
 
 int main(void) {
-  check_type("q8", 8.3, 3.0e-4);
+  check_type("q8", 8.3, 2.2e-4);
   check_type("q4", 4.3, 0.0112);
   return check_finish();
 }

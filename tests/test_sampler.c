@@ -51,7 +51,8 @@ static candidate *candidates(float temperature) {
   candidate *c = malloc(vocab * sizeof *c);
   if (!c) check_fatal("out of memory", "");
   double top = -INFINITY, sum = 0;
-  for (size_t i = 0; i < vocab; i++) top = fmax(top, (double)logits[i]);
+  for (size_t i = 0; i < vocab; i++)
+    if ((double)logits[i] > top) top = (double)logits[i];
   for (size_t i = 0; i < vocab; i++) {
     c[i] = (candidate){exp(((double)logits[i] - top) / (double)temperature), (int32_t)i};
     sum += c[i].p;

@@ -38,6 +38,7 @@ static void print_json(const gust_model *model, const char *path) {
     json_out_close(&json);
   }
   json_out_close(&json);
+  model_report_json_receipt(&json, model);
   model_report_json_tensors(&json, model);
   json_out_close(&json);
 }
@@ -67,8 +68,9 @@ const cli_command command_inspect = {
     .summary = "show what a file holds",
     .synopsis = "MODEL [--json]",
     .description =
-        "Prints the header of a .gust file: hyper-parameters, generation defaults, "
-        "sources, and type, shape and place of every tensor.",
+        "Prints the header of a .gust file: hyper-parameters, generation defaults, sources, the "
+        "converter's receipt (errors of the weights, hash of the logits, quality where it was "
+        "measured), and type, shape and place of every tensor.",
     .operands = {"MODEL"},
     .groups = {{"Options", own_options, 0},
                {"Messages", quiet_options, offsetof(inspect_values, quiet)}},

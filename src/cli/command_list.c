@@ -4,9 +4,9 @@
 #include "commands.h"
 
 const cli_command *const command_list[] = {
-    &command_convert, &command_chat,     &command_run,   &command_tokenize,
-    &command_logits,  &command_eval,     &command_bench, &command_inspect,
-    &command_verify,  &command_for_help, NULL,
+    &command_convert, &command_chat,   &command_run,      &command_tokenize,
+    &command_logits,  &command_eval,   &command_bench,    &command_inspect,
+    &command_verify,  &command_doctor, &command_for_help, NULL,
 };
 
 const cli_command *command_find(const char *name) {

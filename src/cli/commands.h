@@ -14,6 +14,7 @@ extern const cli_command command_eval;
 extern const cli_command command_inspect;
 extern const cli_command command_verify;
 extern const cli_command command_bench;    /* bench/cmd_bench.c */
+extern const cli_command command_doctor;   /* bench/cmd_doctor.c */
 extern const cli_command command_for_help; /* cmd_help.c */
 
 /* All of them, ended by NULL. */

@@ -4,40 +4,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Positions that both models compute before they are compared: as many logits
- * of the reference are kept. */
-#define BLOCK 128u
+#include "portable_math.h"
 
-typedef struct evaluator_state {
+/* Positions that both models compute before they are compared: as many logits
+ * of the reference are kept at most. As large as a context's batch, so that both
+ * walk their weights as seldom as they can. */
+#define BLOCK 256u
+
+typedef struct evaluator {
   const evaluation_input *input;
-  int32_t *chunk;   /* the current chunk's ids */
-  float *reference; /* [BLOCK][vocab] logits */
-  double *kl;       /* per scored position */
-  size_t scored, agreed;
-  double nll_sum;
-  uint64_t done, total; /* tokens computed, for the progress */
+  evaluation *result;
+  size_t chunk_index;
+  int32_t *chunk;       /* the current chunk's ids */
+  float *reference;     /* [BLOCK][vocab] logits */
+  double *terms;        /* [vocab] exp(logit - largest) of the reference */
+  size_t scored;        /* tokens */
+  bool not_finite;      /* a logit was infinite or NaN ... */
+  size_t bad_place;     /* ... here in the text */
+  bool of_reference;    /* ... of the reference */
+  uint64_t done, total; /* positions computed, for the progress */
 } evaluator;
 
-/* log(sum(exp(x))) and the first of the largest. */
-static double log_sum_exp(const float *x, size_t count, size_t *best) {
-  size_t top = 0;
-  for (size_t i = 1; i < count; i++)
-    if (x[i] > x[top]) top = i;
-  double largest = x[top], sum = 0;
-  for (size_t i = 0; i < count; i++) sum += exp(x[i] - largest);
-  *best = top;
-  return largest + log(sum);
+/* A row of logits as a distribution: ln p(i) = logits[i] - log_sum. */
+typedef struct distribution {
+  double log_sum; /* ln sum exp(logit) */
+  double sum;     /* sum of exp(logit - largest) */
+  size_t best;    /* the first of the largest */
+} distribution;
+
+/* False when a logit is not finite. `terms` may be NULL. */
+static bool distribute(distribution *d, const float *logits, size_t count, double *terms) {
+  size_t best = 0;
+  double magnitude = 0; /* becomes infinite or NaN with any of them */
+  for (size_t i = 0; i < count; i++) {
+    magnitude += (double)fabsf(logits[i]);
+    if (logits[i] > logits[best]) best = i;
+  }
+  if (!isfinite(magnitude)) return false;
+  double largest = (double)logits[best], sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    double term = portable_exp((double)logits[i] - largest);
+    if (terms) terms[i] = term;
+    sum += term;
+  }
+  *d = (distribution){largest + portable_log(sum), sum, best};
+  return true;
 }
 
-/* sum of p (log p - log q), where p, q are softmax of the two rows. */
-static double divergence(const float *p, double p_norm, const float *q, double q_norm,
-                         size_t count) {
+static double divergence(const float *p, const distribution *of_p, const double *terms,
+                         const float *q, const distribution *of_q, size_t count) {
   double sum = 0;
-  for (size_t i = 0; i < count; i++) {
-    double log_p = p[i] - p_norm;
-    sum += exp(log_p) * (log_p - (q[i] - q_norm));
-  }
-  return sum;
+  for (size_t i = 0; i < count; i++)
+    sum += terms[i] * (((double)p[i] - of_p->log_sum) - ((double)q[i] - of_q->log_sum));
+  return sum > 0 ? sum / of_p->sum : 0;
+}
+
+static evaluation_guess guess(const float *logits, const distribution *d) {
+  return (evaluation_guess){(int32_t)d->best, (double)logits[d->best] - d->log_sum};
 }
 
 static bool advance(evaluator *run) {
@@ -54,26 +77,40 @@ static bool keep_reference(void *user, size_t position, const float *logits) {
   return advance(run);
 }
 
+static bool fail_finite(evaluator *run, size_t place, bool of_reference) {
+  run->not_finite = true;
+  run->bad_place = place;
+  run->of_reference = of_reference;
+  return true;
+}
+
 static bool score_model(void *user, size_t position, const float *logits) {
   evaluator *run = user;
   const evaluation_input *input = run->input;
-  if (position >= input->chunk / 2) {
-    size_t best, reference_best;
-    double norm = log_sum_exp(logits, input->vocab, &best);
-    run->nll_sum += norm - logits[run->chunk[position + 1]];
-    if (input->reference) {
-      const float *reference = run->reference + position % BLOCK * input->vocab;
-      double reference_norm = log_sum_exp(reference, input->vocab, &reference_best);
-      run->kl[run->scored] = divergence(reference, reference_norm, logits, norm, input->vocab);
-      run->agreed += best == reference_best;
-    }
-    run->scored++;
+  if (position < input->chunk / 2) return advance(run);
+  int32_t next = run->chunk[position + 1];
+  evaluation_token *token = &run->result->tokens[run->scored];
+  *token = (evaluation_token){.place = run->chunk_index * input->chunk + position + 1};
+  distribution of_model, of_reference;
+  if (!distribute(&of_model, logits, input->vocab, NULL))
+    return fail_finite(run, token->place, false);
+  token->logprob = (double)logits[next] - of_model.log_sum;
+  token->best = guess(logits, &of_model);
+  if (input->reference) {
+    const float *reference = run->reference + position % BLOCK * input->vocab;
+    if (!distribute(&of_reference, reference, input->vocab, run->terms))
+      return fail_finite(run, token->place, true);
+    token->reference_logprob = (double)reference[next] - of_reference.log_sum;
+    token->reference_best = guess(reference, &of_reference);
+    token->kl = divergence(reference, &of_reference, run->terms, logits, &of_model, input->vocab);
   }
+  run->scored++;
   return advance(run);
 }
 
 static gust_status run_chunk(evaluator *run, size_t index, gust_error *err) {
   const evaluation_input *input = run->input;
+  run->chunk_index = index;
   memcpy(run->chunk, input->ids + index * input->chunk, input->chunk * sizeof *run->chunk);
   run->chunk[0] = input->bos_id;
   gust_context_truncate(input->model, 0);
@@ -87,57 +124,50 @@ static gust_status run_chunk(evaluator *run, size_t index, gust_error *err) {
           gust_context_score(input->reference, run->chunk + at, count, keep_reference, run, err);
     if (status == GUST_OK)
       status = gust_context_score(input->model, run->chunk + at, count, score_model, run, err);
+    if (run->not_finite)
+      return command_error(err, GUST_E_FORMAT,
+                           "token %zu of the text: expected finite logits%s, found infinity or "
+                           "NaN; the file's weights are damaged or too large",
+                           run->bad_place, run->of_reference ? " of the reference" : "");
     if (status != GUST_OK) return status;
   }
   return GUST_OK;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-  double left, right;
-  memcpy(&left, a, sizeof left);
-  memcpy(&right, b, sizeof right);
-  return (left > right) - (left < right);
-}
-
-double evaluation_quantile(const double *sorted, size_t count, double q) {
-  double place = q * (double)(count - 1);
-  size_t below = (size_t)place;
-  if (below + 1 >= count) return sorted[count - 1];
-  return sorted[below] + (place - (double)below) * (sorted[below + 1] - sorted[below]);
-}
-
-static void summarize(evaluation *result, evaluator *run) {
-  double count = (double)run->scored, sum = 0;
-  memset(result, 0, sizeof *result);
-  result->tokens = run->scored;
-  result->nll = run->nll_sum / count;
-  result->ppl = exp(result->nll);
-  result->compared = run->input->reference != NULL;
-  if (!result->compared) return;
-  for (size_t i = 0; i < run->scored; i++) sum += run->kl[i];
-  result->kl_mean = sum / count;
-  qsort(run->kl, run->scored, sizeof *run->kl, compare_doubles);
-  result->kl_median = evaluation_quantile(run->kl, run->scored, 0.5);
-  result->kl_p99 = evaluation_quantile(run->kl, run->scored, 0.99);
-  result->top1_agree = (double)run->agreed / count;
+static gust_status allocate(evaluator *run, gust_error *err) {
+  const evaluation_input *input = run->input;
+  evaluation *result = run->result;
+  size_t block = input->chunk < BLOCK ? input->chunk : BLOCK;
+  result->compared = input->reference != NULL;
+  result->chunks = input->chunks;
+  result->per_chunk = input->chunk - 1 - input->chunk / 2;
+  result->tokens = calloc(input->chunks, result->per_chunk * sizeof *result->tokens);
+  run->chunk = calloc(input->chunk, sizeof *run->chunk);
+  bool enough = result->tokens && run->chunk;
+  if (input->reference) {
+    run->reference = calloc(input->vocab, block * sizeof *run->reference);
+    run->terms = calloc(input->vocab, sizeof *run->terms);
+    enough = enough && run->reference && run->terms;
+  }
+  run->total = (uint64_t)input->chunks * (input->chunk - 1) * (input->reference ? 2 : 1);
+  if (enough) return GUST_OK;
+  return command_error(err, GUST_E_MEMORY, "no memory to score %zu chunks of %zu tokens",
+                       input->chunks, input->chunk);
 }
 
 gust_status evaluation_run(evaluation *result, const evaluation_input *input, gust_error *err) {
-  size_t scored_per_chunk = input->chunk - 1 - input->chunk / 2;
-  evaluator run = {.input = input};
-  run.total = (uint64_t)input->chunks * (input->chunk - 1) * (input->reference ? 2 : 1);
-  run.chunk = calloc(input->chunk, sizeof *run.chunk);
-  if (input->reference) {
-    run.reference = calloc(input->vocab, BLOCK * sizeof *run.reference);
-    run.kl = calloc(input->chunks, scored_per_chunk * sizeof *run.kl);
-  }
-  gust_status status = GUST_OK;
-  if (!run.chunk || (input->reference && (!run.reference || !run.kl)))
-    status = command_error(err, GUST_E_MEMORY, "no memory to compare %zu chunks", input->chunks);
+  evaluator run = {.input = input, .result = result};
+  memset(result, 0, sizeof *result);
+  gust_status status = allocate(&run, err);
   for (size_t i = 0; i < input->chunks && status == GUST_OK; i++) status = run_chunk(&run, i, err);
-  if (status == GUST_OK) summarize(result, &run);
   free(run.chunk);
   free(run.reference);
-  free(run.kl);
+  free(run.terms);
+  if (status != GUST_OK) evaluation_clear(result);
   return status;
+}
+
+void evaluation_clear(evaluation *result) {
+  free(result->tokens);
+  memset(result, 0, sizeof *result);
 }

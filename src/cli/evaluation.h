@@ -1,9 +1,17 @@
-/* How well a model predicts a text, and how far it is from a reference.
+/* How well a model predicts a text, and how far it is from a reference, token by
+ * token.
  *
  * The ids are cut into chunks of `chunk` tokens, each scored by itself: its
  * first id is replaced by the begin-of-sequence id, and the logits at positions
- * chunk/2 .. chunk-2 predict the ids at chunk/2 + 1 .. chunk-1. All sums are in
- * double precision, in the order of the text. */
+ * chunk/2 .. chunk-2 predict the ids at chunk/2 + 1 .. chunk-1.
+ *
+ * With p the reference's probabilities and q the model's, both the softmax of
+ * float logits computed in double precision (largest logit subtracted, terms
+ * added in the order of ids), the divergence of a token is
+ * KL = sum p (ln p - ln q). It cannot be negative; where rounding leaves
+ * something below 0 (some 1e-16) it is set to 0. Of equal logits it is exactly
+ * 0. exp and log are those of portable_math.h, so that one file and one text
+ * give one set of figures, to the bit, wherever they are computed. */
 #ifndef GUST_CLI_EVALUATION_H
 #define GUST_CLI_EVALUATION_H
 
@@ -16,25 +24,38 @@ typedef struct evaluation_input {
   const int32_t *ids; /* chunks * chunk of them */
   size_t chunk, chunks;
   int32_t bos_id;
-  gust_progress_fn *progress; /* in tokens computed */
+  gust_progress_fn *progress; /* in tokens computed, of both models; may be NULL */
   void *user;
 } evaluation_input;
 
+/* The likeliest id at a place, the lowest of several, and its ln p. */
+typedef struct evaluation_guess {
+  int32_t id;
+  double logprob;
+} evaluation_guess;
+
+/* One predicted id. Natural logarithms; the reference's part is 0 without one. */
+typedef struct evaluation_token {
+  size_t place; /* of the id, among all ids of the text */
+  double logprob, reference_logprob;
+  evaluation_guess best, reference_best;
+  double kl; /* KL(reference || model), nats */
+} evaluation_token;
+
 typedef struct evaluation {
-  uint64_t tokens; /* scored */
-  double nll;      /* mean negative log-likelihood, nats per token */
-  double ppl;      /* exp(nll) */
-  bool compared;   /* the rest holds */
-  /* KL(reference || model) per scored position, in nats; quantiles by linear
-   * interpolation between order statistics. */
-  double kl_mean, kl_median, kl_p99;
-  double top1_agree; /* share of positions with the same likeliest id */
+  bool compared;            /* there was a reference */
+  size_t chunks, per_chunk; /* tokens: chunks * per_chunk, in the order of the text */
+  evaluation_token *tokens;
 } evaluation;
 
-/* Needs chunk >= 4 and chunks >= 1. Leaves the contexts with some sequence. */
+/* Needs chunk >= 4 and chunks >= 1. Leaves the contexts with some sequence.
+ * GUST_E_FORMAT when a logit is not finite. Fails with an empty *result, which
+ * needs no clearing. */
 gust_status evaluation_run(evaluation *result, const evaluation_input *input, gust_error *err);
+void evaluation_clear(evaluation *result);
 
-/* The q-quantile (0 to 1) of count >= 1 ascending values. */
-double evaluation_quantile(const double *sorted, size_t count, double q);
+static inline size_t evaluation_count(const evaluation *result) {
+  return result->chunks * result->per_chunk;
+}
 
 #endif

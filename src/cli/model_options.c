@@ -8,6 +8,27 @@
 #include "os.h"
 #include "progress.h"
 
+#define THREADS_OPTION                                                                        \
+  {                                                                                           \
+    .name = "threads", .kind = OPTION_COUNT, .argument = "N",                                 \
+    .help = "threads to compute with; default: the physical cores", .least = 1, .most = 1024, \
+    .place = offsetof(model_values, threads)                                                  \
+  }
+#define CPU_OPTION                                                         \
+  {                                                                        \
+    .name = "cpu", .kind = OPTION_CHOICE,                                  \
+    .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",             \
+    .help =                                                                \
+        "fastest instruction-set level to use; default: GUST_CPU, or the " \
+        "best there is",                                                   \
+    .place = offsetof(model_values, cpu)                                   \
+  }
+#define QUIET_OPTION                                                                \
+  {                                                                                 \
+    .name = "quiet", .kind = OPTION_FLAG, .help = "no progress or notes on stderr", \
+    .place = offsetof(model_values, quiet)                                          \
+  }
+
 /* The choices of --kv and --load stand in the order of gust_kv and gust_load. */
 const cli_option model_options[] = {
     {.name = "kv",
@@ -15,30 +36,19 @@ const cli_option model_options[] = {
      .argument = "f16|f32|q8",
      .help = "number type of the key-value cache; default f16",
      .place = offsetof(model_values, kv)},
-    {.name = "threads",
-     .kind = OPTION_COUNT,
-     .argument = "N",
-     .help = "threads to compute with; default: the physical cores",
-     .least = 1,
-     .most = 1024,
-     .place = offsetof(model_values, threads)},
-    {.name = "cpu",
-     .kind = OPTION_CHOICE,
-     .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
-     .help = "fastest instruction-set level to use; default: GUST_CPU, or the best there is",
-     .place = offsetof(model_values, cpu)},
+    THREADS_OPTION,
+    CPU_OPTION,
     {.name = "load",
      .kind = OPTION_CHOICE,
      .argument = "auto|mmap|copy",
      .help = "map the file, or copy it into huge pages, which decodes faster; default auto: copy "
              "when memory allows",
      .place = offsetof(model_values, load)},
-    {.name = "quiet",
-     .kind = OPTION_FLAG,
-     .help = "no progress or notes on stderr",
-     .place = offsetof(model_values, quiet)},
+    QUIET_OPTION,
     {.name = NULL},
 };
+
+const cli_option compute_options[] = {THREADS_OPTION, CPU_OPTION, QUIET_OPTION, {.name = NULL}};
 
 const cli_option quiet_options[] = {
     {.name = "quiet", .kind = OPTION_FLAG, .help = "no progress or notes on stderr"},
@@ -140,7 +150,7 @@ gust_status model_options_open(gust_model **model, const cli_command *command, c
 }
 
 gust_status model_options_look(gust_model **model, const char *path, gust_error *err) {
-  gust_model_options options = {.load = GUST_LOAD_MMAP};
+  gust_model_options options = {.load = GUST_LOAD_MMAP, .lazy = true};
   return gust_model_open(model, path, &options, err);
 }
 

@@ -11,6 +11,9 @@ typedef struct model_values {
 } model_values;
 extern const cli_option model_options[];
 
+/* --threads --cpu --quiet of them, for commands that choose the rest. */
+extern const cli_option compute_options[];
+
 /* --quiet alone, for commands that only read a file. */
 extern const cli_option quiet_options[];
 

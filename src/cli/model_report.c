@@ -30,10 +30,10 @@ double model_report_bits(const model_type_total *total) {
 
 /* --- JSON ------------------------------------------------------------------------ */
 
-static void json_checksum(json_out *json, uint64_t checksum) {
+static void json_hash(json_out *json, const char *key, uint64_t hash) {
   char text[20];
-  snprintf(text, sizeof text, "%016llx", (unsigned long long)checksum);
-  json_out_string(json, "checksum", text);
+  snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+  json_out_string(json, key, text);
 }
 
 static void json_hyper_parameters(json_out *json, const gust_model_info *info) {
@@ -96,8 +96,77 @@ void model_report_json_tensors(json_out *json, const gust_model *model) {
     json_out_close(json);
     json_out_count(json, "offset", tensor.offset);
     json_out_count(json, "bytes", tensor.bytes);
-    json_checksum(json, tensor.checksum);
+    json_hash(json, "checksum", tensor.checksum);
     json_out_close(json);
+  }
+  json_out_close(json);
+}
+
+/* A standard error, or null where one chunk gives none. */
+static void json_error(json_out *json, const char *key, double se) {
+  if (se < 0) {
+    json_out_null(json, key);
+  } else {
+    json_out_real(json, key, se);
+  }
+}
+
+/* "9f86d0..." of the text. */
+static void spell_sha256(const uint8_t digest[32], char text[65]) {
+  for (int i = 0; i < 32; i++) snprintf(text + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void json_quality(json_out *json, const gust_quality *q) {
+  char digest[65];
+  spell_sha256(q->text_sha256, digest);
+  json_out_open_object(json, "quality", true);
+  json_out_string(json, "text_sha256", digest);
+  json_out_count(json, "ctx", q->chunk);
+  json_out_count(json, "chunks", q->chunks);
+  json_out_real(json, "nll", q->nll);
+  json_error(json, "nll_se", q->nll_se);
+  json_out_real(json, "reference_nll", q->reference_nll);
+  json_error(json, "reference_nll_se", q->reference_nll_se);
+  json_out_real(json, "nll_difference", q->nll_difference);
+  json_error(json, "nll_difference_se", q->nll_difference_se);
+  json_out_real(json, "kl_mean", q->kl_mean);
+  json_error(json, "kl_mean_se", q->kl_mean_se);
+  json_out_real(json, "kl_median", q->kl_median);
+  json_out_real(json, "kl_p99", q->kl_p99);
+  json_out_real(json, "kl_p999", q->kl_p999);
+  json_out_real(json, "kl_max", q->kl_max);
+  json_out_real(json, "top1_agree", q->top1_agree);
+  json_error(json, "top1_agree_se", q->top1_agree_se);
+  json_out_close(json);
+}
+
+void model_report_json_receipt(json_out *json, const gust_model *model) {
+  gust_receipt_info receipt;
+  if (!gust_model_get_receipt(model, &receipt)) {
+    json_out_null(json, "receipt");
+    return;
+  }
+  json_out_open_object(json, "receipt", true);
+  json_out_real(json, "relative_error", receipt.relative_error);
+  json_out_open_array(json, "types", true);
+  for (size_t i = 0; i < receipt.type_count; i++) {
+    json_out_open_object(json, NULL, false);
+    json_out_string(json, "type", receipt.types[i].type);
+    json_out_real(json, "bits_per_weight", receipt.types[i].bits_per_weight);
+    json_out_real(json, "relative_error", receipt.types[i].relative_error);
+    json_out_close(json);
+  }
+  json_out_close(json);
+  if (receipt.prompt_tokens) {
+    json_hash(json, "logits_hash", receipt.logits_hash);
+  } else {
+    json_out_null(json, "logits_hash");
+  }
+  json_out_count(json, "prompt_tokens", receipt.prompt_tokens);
+  if (receipt.measured) {
+    json_quality(json, &receipt.quality);
+  } else {
+    json_out_null(json, "quality");
   }
   json_out_close(json);
 }
@@ -141,16 +210,61 @@ static void print_hyper_parameters(const gust_model_info *info) {
   print_row("chat template", info->has_chat_template ? "yes" : "no");
 }
 
-static void print_totals(const gust_model *model) {
+/* The relative error of a type's weights, where the file says. */
+static bool error_of_type(const gust_receipt_info *receipt, const char *type, double *error) {
+  for (size_t i = 0; i < receipt->type_count; i++) {
+    if (strcmp(receipt->types[i].type, type) != 0) continue;
+    *error = receipt->types[i].relative_error;
+    return true;
+  }
+  return false;
+}
+
+static void print_totals(const gust_model *model, const gust_receipt_info *receipt) {
   model_type_total totals[MODEL_REPORT_TYPES];
   size_t count = model_report_totals(model, totals);
-  printf("\n%-6s %8s %16s %12s %12s\n", "type", "tensors", "parameters", "bytes", "bits/weight");
+  printf("\n%-6s %8s %16s %12s %12s %12s\n", "type", "tensors", "parameters", "bytes",
+         "bits/weight", "rms error");
   for (size_t i = 0; i < count; i++) {
-    char parameters[HUMAN_BYTES], bytes[HUMAN_BYTES];
-    printf("%-6s %8llu %16s %12s %12.3f\n", totals[i].type, (unsigned long long)totals[i].tensors,
-           human_count(parameters, totals[i].parameters),
-           human_bytes(bytes, (double)totals[i].bytes), model_report_bits(&totals[i]));
+    char parameters[HUMAN_BYTES], bytes[HUMAN_BYTES], text[HUMAN_BYTES] = "unknown";
+    double error;
+    if (error_of_type(receipt, totals[i].type, &error)) snprintf(text, sizeof text, "%.6f", error);
+    printf("%-6s %8llu %16s %12s %12.3f %12s\n", totals[i].type,
+           (unsigned long long)totals[i].tensors, human_count(parameters, totals[i].parameters),
+           human_bytes(bytes, (double)totals[i].bytes), model_report_bits(&totals[i]), text);
   }
+}
+
+static void print_with_error(const char *name, double mean, double se, int decimals,
+                             const char *unit) {
+  printf("%-22s %.*f", name, decimals, mean);
+  if (se >= 0) printf(" +/- %.*f", decimals, se);
+  printf(" %s\n", unit);
+}
+
+static void print_quality(const gust_quality *q) {
+  char digest[65];
+  spell_sha256(q->text_sha256, digest);
+  printf("%-22s %u chunk%s of %u tokens of a text, sha256 %s\n", "against its source", q->chunks,
+         q->chunks == 1 ? "" : "s", q->chunk, digest);
+  print_with_error("  nll", q->nll, q->nll_se, 6, "nats/token");
+  print_with_error("  nll of the source", q->reference_nll, q->reference_nll_se, 6, "nats/token");
+  print_with_error("  nll difference", q->nll_difference, q->nll_difference_se, 6, "nats/token");
+  print_with_error("  KL mean", q->kl_mean, q->kl_mean_se, 6, "nats");
+  printf("%-22s median %.6f, 99 %% %.6f, 99.9 %% %.6f, largest %.6f nats\n", "  KL quantiles",
+         q->kl_median, q->kl_p99, q->kl_p999, q->kl_max);
+  print_with_error("  top-1 agree", 100 * q->top1_agree,
+                   q->top1_agree_se < 0 ? -1 : 100 * q->top1_agree_se, 2, "%");
+}
+
+void model_report_receipt_rows(const gust_receipt_info *receipt) {
+  if (receipt->prompt_tokens) {
+    printf("%-22s %016llx, of %u tokens\n", "logits hash", (unsigned long long)receipt->logits_hash,
+           receipt->prompt_tokens);
+  } else {
+    print_row("logits hash", "none");
+  }
+  if (receipt->measured) print_quality(&receipt->quality);
 }
 
 static void print_sources(const gust_model *model) {
@@ -194,7 +308,15 @@ void model_report_table(const gust_model *model) {
          (double)sampling.min_p, (double)sampling.repeat_penalty);
   uint32_t limit = gust_model_max_new_tokens(model);
   if (limit) print_count("longest answer", limit);
-  print_totals(model);
+  gust_receipt_info receipt;
+  bool has_receipt = gust_model_get_receipt(model, &receipt);
+  print_totals(model, &receipt);
+  putchar('\n');
+  if (has_receipt) {
+    model_report_receipt_rows(&receipt);
+  } else {
+    print_row("receipt", "none");
+  }
   print_sources(model);
   print_tensors(model);
 }

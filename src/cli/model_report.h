@@ -24,6 +24,12 @@ double model_report_bits(const model_type_total *total);
 void model_report_json_header(json_out *json, const gust_model *model);
 void model_report_json_tensors(json_out *json, const gust_model *model);
 
+/* The member "receipt": null when the file has none. */
+void model_report_json_receipt(json_out *json, const gust_model *model);
+
+/* The logits hash and, where it was measured, the quality. */
+void model_report_receipt_rows(const gust_receipt_info *receipt);
+
 void model_report_table(const gust_model *model);
 
 #endif

@@ -1,4 +1,4 @@
-/* The AVX-512 intrinsics that kernels/avx512.c uses, in plain C, each written
+/* The intrinsics that kernels/avx512.c and kernels/amx.c use, in plain C, each written
  * from the operation Intel documents for it. Compiling the level against this
  * instead of the compiler's header lets every machine check that its source
  * computes the reference's bits, also where the processor lacks AVX-512. It
@@ -37,6 +37,7 @@ EMU __m512 _mm512_loadu_ps(const void *p) { __m512 r; memcpy(&r, p, 64); return 
 EMU __m512 _mm512_load_ps(const void *p) { return _mm512_loadu_ps(p); }
 EMU void _mm512_storeu_ps(void *p, __m512 a) { memcpy(p, &a, 64); }
 EMU __m512i _mm512_load_si512(const void *p) { __m512i r; memcpy(&r, p, 64); return r; }
+EMU void _mm512_store_si512(void *p, __m512i a) { memcpy(p, &a, 64); }
 EMU __m128i _mm_loadu_si128(const __m128i *p) { __m128i r; memcpy(&r, p, 16); return r; }
 EMU __m128i _mm_load_si128(const __m128i *p) { return _mm_loadu_si128(p); }
 EMU __m256i _mm256_loadu_si256(const __m256i *p) { __m256i r; memcpy(&r, p, 32); return r; }
@@ -66,6 +67,7 @@ EMU __m512i _mm512_setr_epi32(int a, int b, int c, int d, int e, int f, int g, i
   return r;
 }
 #define _MM_HINT_T0 3
+#define _MM_HINT_T1 2
 EMU void _mm_prefetch(const char *p, int hint) { (void)p, (void)hint; }
 
 /* --- float arithmetic --- */
@@ -249,6 +251,10 @@ EMU __m128i _mm_add_epi8(__m128i a, __m128i b) {
   EACH(16) a.b[i] = (uint8_t)(a.b[i] + b.b[i]);
   return a;
 }
+EMU __m512i _mm512_add_epi8(__m512i a, __m512i b) {
+  EACH(64) a.b[i] = (uint8_t)(a.b[i] + b.b[i]);
+  return a;
+}
 EMU __m512i _mm512_broadcast_i32x4(__m128i a) {
   __m512i r;
   EACH(64) r.b[i] = a.b[i % 16];
@@ -309,9 +315,17 @@ EMU __m512 _mm512_mask_mov_ps(__m512 other, __mmask16 m, __m512 a) {
   EACH(16) if (!(m >> i & 1)) a.f[i] = other.f[i];
   return a;
 }
+EMU __m512i _mm512_maskz_mov_epi32(__mmask16 m, __m512i a) {
+  EACH(16) if (!(m >> i & 1)) emu_put32(a.b, i, 0);
+  return a;
+}
 EMU __m512i _mm512_mask_mov_epi32(__m512i other, __mmask16 m, __m512i a) {
   EACH(16) if (!(m >> i & 1)) emu_put32(a.b, i, emu_get32(other.b, i));
   return a;
 }
+
+#ifdef __AMX_TILE__
+#include "emulated_tiles.h"
+#endif
 
 #endif

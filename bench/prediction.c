@@ -1,0 +1,65 @@
+#include "prediction.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "model.h"
+
+/* Everything but weights and cache: an estimate. */
+#define SCRATCH_BYTES ((uint64_t)64 << 20)
+
+/* A mapped file's share of what the same weights give in huge pages: 13 to 24 of
+ * 33.5 GB/s on a two-core Xeon. */
+#define MAPPED_SHARE 0.55
+
+/* Typical shares of the probes. Measured is what gust bench --synthetic mistral-7b
+ * --prompt 128 --gen 24 --reps 3 gave on two Zen 4 cores; the rest is assumed from
+ * it until somebody measures. */
+static const struct {
+  const char *level;
+  bool measured[2]; /* q4, q8 */
+  double decode[2], prefill[2];
+} fractions[] = {
+    {"avx2", {false, false}, {0.80, 0.80}, {0.50, 0.45}},
+    {"avxvnni", {false, false}, {0.80, 0.80}, {0.50, 0.45}},
+    {"avx512", {true, false}, {0.90, 0.85}, {0.61, 0.50}},
+    {"amx", {false, false}, {0.85, 0.85}, {0.10, 0.10}},
+    {"neon", {false, false}, {0.75, 0.75}, {0.45, 0.45}},
+    {"dotprod", {false, false}, {0.75, 0.75}, {0.45, 0.45}},
+    {"i8mm", {false, false}, {0.75, 0.75}, {0.45, 0.45}},
+};
+
+static void find_fractions(prediction *result, const prediction_basis *basis) {
+  result->decode_fraction = result->prefill_fraction = (double)NAN;
+  for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++) {
+    if (strcmp(fractions[i].level, basis->level) != 0) continue;
+    result->measured = fractions[i].measured[basis->eight_bits];
+    result->decode_fraction = fractions[i].decode[basis->eight_bits];
+    result->prefill_fraction = fractions[i].prefill[basis->eight_bits];
+  }
+}
+
+prediction predict(const model_cost *cost, const prediction_basis *basis) {
+  uint64_t available = basis->memory_available;
+  uint64_t beside = cost->kv_bytes_per_position * PREDICTION_POSITIONS + SCRATCH_BYTES;
+  prediction result = {.peak_memory = cost->file_bytes + beside,
+                       .decode_tps = (double)NAN,
+                       .prefill_tps = (double)NAN};
+  /* As model.c decides. */
+  result.copy = available > GUST_AUTO_HEADROOM && cost->file_bytes < available - GUST_AUTO_HEADROOM;
+  find_fractions(&result, basis);
+  if (isnan(result.decode_fraction)) {
+    result.limit = LIMIT_LEVEL;
+    return result;
+  }
+  result.limit = result.copy ? LIMIT_BANDWIDTH : LIMIT_MAPPED;
+  if (available && result.peak_memory > available) result.limit = LIMIT_DISK;
+  if (result.limit == LIMIT_MAPPED) result.decode_fraction *= MAPPED_SHARE;
+  if (basis->multiply_peak > 0)
+    result.prefill_tps = basis->multiply_peak * result.prefill_fraction / cost->layer_multiply_adds;
+  if (result.limit != LIMIT_DISK)
+    result.decode_tps =
+        basis->bandwidth * result.decode_fraction / (double)cost->weight_bytes_per_token;
+  return result;
+}

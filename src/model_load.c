@@ -1,0 +1,137 @@
+/* Copying reads the file with all threads into huge pages: the same bytes as the
+ * mapping, faster to walk, gone with the process. Mapping shares the pages of
+ * the file between processes and runs; they are read ahead, with all threads as
+ * well, unless there is no room for them. docs/BENCHMARKS.md compares the two. */
+#include "model_load.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool.h"
+
+/* The file is taken in parts of this size, which threads share; progress is
+ * reported, and cancelling possible, between steps of so many parts. */
+#define PART_BYTES ((uint64_t)4 << 20)
+#define PARTS_PER_STEP 16u
+
+typedef struct load_job {
+  const os_map *map;
+  os_file file;    /* when copying */
+  uint8_t *target; /* when copying */
+  uint64_t begin, bytes;
+  int *errors; /* errno, per worker */
+} load_job;
+
+static uint64_t part_bytes(const load_job *job, uint64_t offset) {
+  uint64_t left = job->bytes - offset;
+  return left < PART_BYTES ? left : PART_BYTES;
+}
+
+static void copy_parts(void *arg, size_t begin, size_t end, unsigned worker) {
+  load_job *job = arg;
+  for (size_t i = begin; i < end; i++) {
+    uint64_t offset = job->begin + i * PART_BYTES;
+    if (!os_read_at(job->file, job->target + offset, (size_t)part_bytes(job, offset), offset))
+      job->errors[worker] = errno;
+  }
+}
+
+static void fetch_parts(void *arg, size_t begin, size_t end, unsigned worker) {
+  load_job *job = arg;
+  for (size_t i = begin; i < end; i++) {
+    uint64_t offset = job->begin + i * PART_BYTES;
+    if (!os_fetch(job->map, (size_t)offset, (size_t)part_bytes(job, offset)))
+      job->errors[worker] = errno;
+  }
+}
+
+static gust_status run_steps(load_job *job, gust_pool *pool, gust_pool_fn *fn, const char *path,
+                             const gust_model_options *options, gust_error *err) {
+  for (job->begin = 0; job->begin < job->bytes;) {
+    uint64_t left = job->bytes - job->begin, step = PART_BYTES * PARTS_PER_STEP;
+    if (left < step) step = left;
+    /* The next step is on its way from the disk while this one is taken. */
+    os_will_need(job->map, (size_t)job->begin, (size_t)(2 * step));
+    gust_pool_run(pool, fn, job, (size_t)((step + PART_BYTES - 1) / PART_BYTES), 1);
+    for (unsigned i = 0; i < gust_pool_threads(pool); i++)
+      if (job->errors[i])
+        return gust_fail(err, GUST_E_IO, "%s: cannot read: %s; is the file still being written?",
+                         path, strerror(job->errors[i]));
+    job->begin += step;
+    if (options->progress && options->progress(options->user, job->begin, job->bytes))
+      return gust_fail(err, GUST_E_CANCELLED, "%s: loading was cancelled", path);
+  }
+  return GUST_OK;
+}
+
+static gust_status run_job(load_job *job, gust_pool_fn *fn, const char *path,
+                           const gust_model_options *options, gust_error *err) {
+  unsigned threads = gust_default_threads();
+  gust_pool *pool = gust_pool_create(threads);
+  job->errors = calloc(threads, sizeof *job->errors);
+  gust_status status;
+  if (!pool || !job->errors)
+    status = gust_fail(err, GUST_E_MEMORY, "%s: cannot start %u threads to read it", path, threads);
+  else
+    status = run_steps(job, pool, fn, path, options, err);
+  free(job->errors);
+  gust_pool_destroy(pool);
+  return status;
+}
+
+static gust_status copy_file(gust_model *model, const char *path, const gust_model_options *options,
+                             gust_error *err) {
+  uint64_t bytes = 0;
+  os_file file = os_open_read(path, &bytes);
+  if (file < 0)
+    return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
+  gust_status status = GUST_OK;
+  model->copy_bytes = (size_t)model->header.file_bytes;
+  if (bytes != model->map.bytes) {
+    status = gust_fail(err, GUST_E_IO,
+                       "%s: expected %zu bytes, found %llu: it was replaced meanwhile; try again",
+                       path, model->map.bytes, (unsigned long long)bytes);
+  } else {
+    model->copy = os_reserve(model->copy_bytes);
+    if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
+      status = gust_fail_memory(err, "a copy of the model (mapping the file needs none)",
+                                model->copy_bytes);
+  }
+  if (!status) {
+    load_job job = {
+        .map = &model->map, .file = file, .target = model->copy, .bytes = model->copy_bytes};
+    status = run_job(&job, copy_parts, path, options, err);
+  }
+  os_close(file);
+  if (!status) model->file = model->copy;
+  return status;
+}
+
+/* Pages that do not fit would push each other out: then they come in as they are
+ * used. */
+static gust_status map_file(gust_model *model, const char *path, const gust_model_options *options,
+                            uint64_t available, gust_error *err) {
+  model->file = model->map.data;
+  uint64_t bytes = model->header.file_bytes;
+  if (options->lazy || bytes > available) return GUST_OK;
+  load_job job = {.map = &model->map, .bytes = bytes};
+  return run_job(&job, fetch_parts, path, options, err);
+}
+
+gust_status gust_model_load(gust_model *model, const char *path, const gust_model_options *options,
+                            gust_error *err) {
+  gust_load load = options->load;
+  if (load != GUST_LOAD_AUTO && load != GUST_LOAD_MMAP && load != GUST_LOAD_COPY)
+    return gust_fail(err, GUST_E_ARGUMENT, "%s: unknown way of loading %d", path, (int)load);
+  uint64_t available = os_available_memory();
+  if (options->memory && options->memory < available) available = options->memory;
+  if (load == GUST_LOAD_AUTO) {
+    bool roomy =
+        available > GUST_AUTO_HEADROOM && model->header.file_bytes < available - GUST_AUTO_HEADROOM;
+    load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
+  }
+  model->info.load = load;
+  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, err);
+  return map_file(model, path, options, available, err);
+}

@@ -1,0 +1,53 @@
+/* Which levels this processor is found to have, and what --cpu makes of them.
+ *
+ *   test_levels [LEVEL]...     expects exactly these, slowest first */
+#include <string.h>
+
+#include "check.h"
+#include "kernels.h"
+
+/* All that any processor has, as --cpu knows them. */
+static const char *const known[] = {"c",   "avx2", "avxvnni", "avx512",
+                                    "amx", "neon", "dotprod", "i8mm"};
+#define KNOWN (sizeof known / sizeof *known)
+
+static size_t rank_of(const char *level) {
+  size_t i = 0;
+  while (i < KNOWN && strcmp(known[i], level) != 0) i++;
+  return i;
+}
+
+static void check_expected(char **expected) {
+  size_t i = 0;
+  for (; expected[i]; i++) {
+    const char *found = gust_kernels_level(i);
+    CHECK_EQ_STR(found ? found : "(no more)", expected[i]);
+  }
+  const char *more = gust_kernels_level(i);
+  CHECK_EQ_STR(more ? more : "(no more)", "(no more)");
+}
+
+/* The level that `cap` ends up with: the last one not above it. */
+static const char *best_up_to(size_t rank) {
+  const char *best = NULL, *level;
+  for (size_t i = 0; (level = gust_kernels_level(i)) != NULL; i++)
+    if (rank_of(level) <= rank) best = level;
+  return best;
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) check_expected(argv + 1);
+  const char *level, *before = NULL;
+  for (size_t i = 0; (level = gust_kernels_level(i)) != NULL; before = level, i++) {
+    CHECK(rank_of(level) < KNOWN);
+    CHECK(before ? rank_of(level) > rank_of(before) : rank_of(level) == 0);
+  }
+  gust_kernels kernels;
+  for (size_t i = 0; i < KNOWN; i++)
+    if (CHECK(gust_kernels_select(&kernels, known[i]))) CHECK_EQ_STR(kernels.level, best_up_to(i));
+  CHECK(gust_kernels_select(&kernels, NULL));
+  CHECK_EQ_STR(kernels.level, before);
+  CHECK(!gust_kernels_select(&kernels, "mmx"));
+  CHECK(!gust_kernels_select(&kernels, ""));
+  return check_finish();
+}
