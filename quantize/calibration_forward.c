@@ -25,7 +25,8 @@ static size_t scratch_for(const calibration_forward *f) {
   size_t dim = f->config->head_dim;
   size_t tiles = CHUNKS * (gust_key_tile_bytes(GUST_KV_TILE_F32, dim) +
                            gust_value_tile_bytes(GUST_KV_TILE_F32, dim));
-  size_t states = 2 * GUST_ATTEND_HEADS * gust_attention_state_floats(dim) * sizeof(float);
+  size_t shared = f->config->heads / f->config->kv_heads;
+  size_t states = shared * gust_attention_state_floats(dim) * sizeof(float);
   return gust_round_up(largest(panels, tiles + states), 64);
 }
 
@@ -287,28 +288,29 @@ typedef struct head_tiles {
   size_t key_bytes, value_bytes;
 } head_tiles;
 
-/* Attends from `count` heads of the token at `position` of its sequence, whose
- * queries its row holds, and puts the result in their place. */
+/* Attends from all heads that share the key-value head of `tiles`, of the token at
+ * `position` of its sequence, whose queries begin at `row`, and puts the result in
+ * their place. */
 static void attend_token(const attention_job *job, const head_tiles *tiles, float *row,
-                         size_t count, size_t position, float *states) {
+                         size_t heads, size_t position, float *states) {
   const gust_config *config = job->f->config;
   const gust_kernels *kernels = job->f->kernels;
   size_t dim = config->head_dim, floats = gust_attention_state_floats(dim);
-  float *next = states + GUST_ATTEND_HEADS * floats;
   size_t window = config->sliding_window;
   size_t first = window && position + 1 > window ? position + 1 - window : 0;
-  for (size_t chunk = first / GUST_CHUNK; chunk <= position / GUST_CHUNK; chunk++) {
-    size_t base = chunk * GUST_CHUNK, from = first > base ? first - base : 0;
-    size_t to = position + 1 - base < GUST_CHUNK ? position + 1 - base : GUST_CHUNK;
-    bool merge = chunk > first / GUST_CHUNK;
-    kernels->attend[GUST_KV_TILE_F32](
-        merge ? next : states, row, count, tiles->keys + chunk * tiles->key_bytes,
-        tiles->values + chunk * tiles->value_bytes, from, to, dim, job->scale);
-    for (size_t h = 0; merge && h < count; h++)
-      kernels->attend_merge(states + h * floats, next + h * floats, dim);
+  for (size_t h = 0; h < heads; h++) {
+    float *state = states + h * floats;
+    for (size_t chunk = first / GUST_CHUNK; chunk <= position / GUST_CHUNK; chunk++) {
+      size_t base = chunk * GUST_CHUNK, from = first > base ? first - base : 0;
+      size_t to = position + 1 - base < GUST_CHUNK ? position + 1 - base : GUST_CHUNK;
+      gust_attend_row one = {row + h * dim, state, (uint8_t)from, (uint8_t)to,
+                             chunk == first / GUST_CHUNK};
+      kernels->attend[GUST_KV_TILE_F32](&one, 1, tiles->keys + chunk * tiles->key_bytes,
+                                        tiles->values + chunk * tiles->value_bytes, NULL, dim,
+                                        job->scale);
+    }
+    kernels->attend_finish(row + h * dim, state, dim);
   }
-  for (size_t h = 0; h < count; h++)
-    kernels->attend_finish(row + h * dim, states + h * floats, dim);
 }
 
 /* Items: key-value head within sequence. */
@@ -329,14 +331,12 @@ static void attend_sequences(void *arg, size_t begin, size_t end, unsigned worke
     memset(tiles.keys, 0, CHUNKS * (tiles.key_bytes + tiles.value_bytes));
     for (size_t i = 0; i < count; i++) {
       size_t at = (first + i) * f->kv_stride + kv_head * dim, chunk = i / GUST_CHUNK;
-      f->kernels->kv_store[GUST_KV_TILE_F32](tiles.keys + chunk * tiles.key_bytes,
-                                             tiles.values + chunk * tiles.value_bytes,
-                                             i % GUST_CHUNK, job->s->k + at, job->s->v + at, dim);
-      for (size_t h = 0; h < shared; h += GUST_ATTEND_HEADS) {
-        size_t heads = shared - h < GUST_ATTEND_HEADS ? shared - h : GUST_ATTEND_HEADS;
-        float *row = job->s->attended + (first + i) * f->q_stride + (kv_head * shared + h) * dim;
-        attend_token(job, &tiles, row, heads, i, states);
-      }
+      f->kernels->kv_store[GUST_KV_TILE_F32](
+          tiles.keys + chunk * tiles.key_bytes, tiles.values + chunk * tiles.value_bytes,
+          i % GUST_CHUNK, 1, job->s->k + at, job->s->v + at, f->kv_stride, dim);
+      attend_token(job, &tiles,
+                   job->s->attended + (first + i) * f->q_stride + kv_head * shared * dim, shared, i,
+                   states);
     }
   }
 }

@@ -403,7 +403,7 @@ static gust_status choose_types(conversion *c, gust_error *err) {
   snprintf(line, sizeof line, "%.3f bits per weight of the quantized matrices; q8 for %s",
            tensor_types_bits(&c->header), *kinds ? kinds : "none");
   note(c, line);
-  return GUST_OK;
+  return place_tensors(c, err); /* their sizes have changed */
 }
 
 /* Everything about the file but its tensors' bytes. */
@@ -441,7 +441,6 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_status status = plan(c, folder, err);
   if (!status) status = start_workers(c, err);
   if (!status) status = choose_types(c, err);
-  if (!status) status = place_tensors(c, err);
   if (!status) status = open_target(c, err);
   if (!status) status = calibrate(c, err);
   if (!status) status = convert_shards(c, err);
