@@ -105,19 +105,19 @@ static void multiply_avxvnni(void) {
 #define AMX_SUMS 6
 #define AMX_TILE_MULTIPLY_ADDS (16.0 * 16 * 64)
 
-typedef struct tile_config {
+/* A constant, not a local variable: gcc's _tile_loadconfig tells the compiler of
+ * the first 8 of these 64 bytes only, and what is stored to the others of a local
+ * variable would be left out. */
+static const struct {
   uint8_t palette, start_row, reserved[14];
   uint16_t row_bytes[16];
   uint8_t rows[16];
-} tile_config;
+} tile_config = {.palette = 1,
+                 .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                 .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 __attribute__((target("amx-tile,amx-int8"))) static void multiply_amx(void) {
-  tile_config config = {.palette = 1};
-  for (int i = 0; i < 8; i++) {
-    config.row_bytes[i] = 64;
-    config.rows[i] = 16;
-  }
-  _tile_loadconfig(&config);
+  _tile_loadconfig(&tile_config);
   for (unsigned r = 0; r < AMX_ROUNDS; r++) {
     _tile_dpbssd(0, 6, 7);
     _tile_dpbssd(1, 6, 7);
