@@ -46,8 +46,7 @@ prediction predict(const model_cost *cost, const prediction_basis *basis) {
   prediction result = {.peak_memory = cost->file_bytes + beside,
                        .decode_tps = (double)NAN,
                        .prefill_tps = (double)NAN};
-  /* As model.c decides. */
-  result.copy = available > GUST_AUTO_HEADROOM && cost->file_bytes < available - GUST_AUTO_HEADROOM;
+  result.copy = gust_auto_copies(cost->file_bytes, available);
   find_fractions(&result, basis);
   if (isnan(result.decode_fraction)) {
     result.limit = LIMIT_LEVEL;
