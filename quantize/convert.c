@@ -41,6 +41,7 @@ typedef struct conversion {
   uint64_t done, total;     /* source bytes */
   uint64_t finished_before; /* of `done`: those an interrupted conversion had done */
   bool resuming;            /* so far all tensors were finished by that */
+  bool found;               /* there was one of the same source and options */
   size_t finished, resumed; /* tensors; the second of the first */
   size_t calibration_tokens;
   bool *kept;       /* per tensor of the header: its type was given */
@@ -233,7 +234,7 @@ static gust_status open_target(conversion *c, gust_error *err) {
   if (!status) status = file_writer_open(&c->writer, c->target_path, &found, err);
   if (status) return status;
   journal_finding finding = journal_look(&c->journal, found);
-  c->resuming = finding == JOURNAL_OURS;
+  c->found = c->resuming = finding == JOURNAL_OURS;
   if (c->resuming) note(c, "going on with a conversion that was interrupted");
   if (finding == JOURNAL_OTHER)
     note(c,
@@ -476,6 +477,30 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
   report->seconds = (double)(os_now_ns() - begin_ns) * 1e-9;
 }
 
+/* Whether the partial file is worth keeping after this failure: what caused it may be
+ * gone the next time, and tensors are finished, by this conversion or by the one before
+ * it, which this one may have been stopped too early to pass over again. */
+static bool to_be_kept(const conversion *c, gust_status status) {
+  bool passing = status == GUST_E_CANCELLED || status == GUST_E_IO || status == GUST_E_MEMORY;
+  if (!passing || c->options.bare || c->writer.stage == WRITER_CUT) return false;
+  return c->writer.stage == WRITER_WHOLE || c->finished > 0 || c->found;
+}
+
+static void tell_failure(const conversion *c, gust_status status, bool keep, gust_error *err) {
+  static const char next[] = "the same command goes on from there, or remove ";
+  const char *partial = keep ? c->writer.partial : "";
+  if (status == GUST_E_CANCELLED) {
+    gust_fail(err, status, "%s: the conversion was stopped; %s%s", c->target_path,
+              keep ? next : "nothing is left of it", partial);
+  } else if (keep && err) {
+    gust_error why = *err;
+    bool whole = c->writer.stage == WRITER_WHOLE;
+    gust_fail(err, status, "%s; %s%s%s", why.text,
+              whole ? "all of it is there and can be renamed: " : "what is finished is kept: ",
+              whole ? "" : next, partial);
+  }
+}
+
 static void clear(conversion *c, bool keep_partial) {
   tensor_packer_destroy(&c->packer);
   file_writer_close(&c->writer, keep_partial);
@@ -506,11 +531,8 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
     c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
   gust_status status = run(&c, source_folder, err);
   if (!status && report) fill_report(&c, begin_ns, report);
-  bool keep = status == GUST_E_CANCELLED && c.finished > 0;
-  if (status == GUST_E_CANCELLED)
-    gust_fail(err, status, "%s: the conversion was stopped; %s%s", target_path,
-              keep ? "the same command goes on from there, or remove " : "nothing is left of it",
-              keep ? c.writer.partial : "");
+  bool keep = to_be_kept(&c, status);
+  tell_failure(&c, status, keep, err);
   clear(&c, keep);
   return status;
 }

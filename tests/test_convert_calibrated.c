@@ -115,8 +115,20 @@ static void interrupted(uint64_t head) {
     CHECK_EQ_INT(report.resumed, at > 15 ? head + 14 : at > 14 ? 14 : at > 7 ? 7 : 0);
     free(found.data);
   }
-  /* With another text it starts over. */
+  /* Stopped before it has passed over what the one before it had finished. */
   gust_error err;
+  gust_convert_report report;
+  for (int stop = 0; stop < 2; stop++) {
+    w = (watcher){.stop_at = stop ? 1 : 12};
+    CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_CANCELLED);
+    CHECK_CONTAINS(err.text, "the same command goes on from there");
+  }
+  w = (watcher){0};
+  file_bytes resumed = result_of(&options, &report);
+  CHECK(same(want, resumed));
+  CHECK_EQ_INT(report.resumed, 7);
+  free(resumed.data);
+  /* With another text it starts over. */
   w = (watcher){.stop_at = 10};
   options.calibration_bytes--;
   CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_CANCELLED);
