@@ -42,6 +42,12 @@ typedef struct run {
 
 /* --- tensors ------------------------------------------------------------------------------ */
 
+#define EMBEDDING "model.embed_tokens.weight"
+
+bool calibration_rounds(const gust_tensor *t) {
+  return tensor_types_is_quantized(t) && strcmp(t->name, EMBEDDING) != 0;
+}
+
 static gust_status find_tensor(const run *r, const char *name, layer_matrix *m, gust_error *err) {
   const gust_header *header = r->job->header;
   const checkpoint_entry *entry = checkpoint_find(r->job->source, name);
@@ -102,7 +108,7 @@ static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count
   *all = true;
   for (size_t i = 0; i < count; i++) {
     layer_matrix *m = &matrices[i];
-    if (!layer_matrix_is_quantized(m)) continue;
+    if (!tensor_types_is_quantized(m->target)) continue;
     gust_status status = layer_matrix_reserve(m, err);
     if (status) return status;
     m->restored = r->job->restore(r->job->user, index_of(r, m), m->packed, &m->error, &m->energy);
@@ -118,7 +124,7 @@ static gust_status measure_matrices(run *r, const layer_matrix *matrices, size_t
   gust_status status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, NULL, NULL, err);
   for (size_t i = 0; i < count && !status; i++) {
     size_t index = index_of(r, &matrices[i]);
-    if (layer_matrix_is_quantized(&matrices[i]) && !r->kept[index])
+    if (tensor_types_is_quantized(matrices[i].target) && !r->kept[index])
       status = matrix_rounder_measure(&r->rounder, &matrices[i], &r->sensitivities[index], err);
   }
   return status;
@@ -134,7 +140,7 @@ static gust_status round_matrices(run *r, layer_matrix *matrices, size_t count, 
   if (!status && !all)
     status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
   for (size_t i = 0; i < count && !status; i++)
-    if (layer_matrix_is_quantized(&matrices[i]) && !matrices[i].restored)
+    if (tensor_types_is_quantized(matrices[i].target) && !matrices[i].restored)
       status = matrix_rounder_run(&r->rounder, &matrices[i], err);
   return status;
 }
@@ -247,7 +253,7 @@ static void tear_down(run *r) {
 static gust_status run_model(run *r, gust_error *err) {
   layer_matrix embedding;
   gust_status status = set_up(r, err);
-  if (!status) status = find_tensor(r, "model.embed_tokens.weight", &embedding, err);
+  if (!status) status = find_tensor(r, EMBEDDING, &embedding, err);
   if (!status) {
     calibration_embed(&r->forward, &r->exact, &embedding);
     calibration_embed(&r->forward, &r->rounded, &embedding);

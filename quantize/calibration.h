@@ -47,6 +47,9 @@ typedef struct calibration {
   void *user;
 } calibration;
 
+/* Whether calibration has a say in this tensor: a q4 or q8 one that is no embedding. */
+bool calibration_rounds(const gust_tensor *t);
+
 /* Rounds and writes all matrices of type q4 and q8 but the embedding; what else
  * there is is left to the caller. The bytes depend on checkpoint, types and text
  * alone. *tokens: how many of the text were used. */

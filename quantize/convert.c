@@ -38,7 +38,8 @@ typedef struct conversion {
   file_writer writer;
   convert_journal journal;
   tensor_packer packer;
-  uint64_t done, total;     /* source bytes */
+  uint64_t source_bytes;
+  uint64_t done, total;     /* source bytes, as often as each is handled */
   uint64_t finished_before; /* of `done`: those an interrupted conversion had done */
   bool resuming;            /* so far all tensors were finished by that */
   bool found;               /* there was one of the same source and options */
@@ -90,17 +91,20 @@ static gust_status list_sources(conversion *c, gust_error *err) {
     const char *name = c->source.shards[i].name;
     gust_source *source = &c->header.sources[i];
     source->bytes = c->source.shards[i].file.map.bytes;
-    c->total += source->bytes - c->source.shards[i].file.data_begin;
+    c->source_bytes += source->bytes - c->source.shards[i].file.data_begin;
     source->name = malloc(strlen(name) + 1);
     if (!source->name) return gust_fail_memory(err, "source name", strlen(name) + 1);
     memcpy(source->name, name, strlen(name) + 1);
   }
+  c->total = c->source_bytes;
   return GUST_OK;
 }
 
 /* The header's length is known before what is in it: encode, place, and encode
- * again when all checksums are there. */
+ * again when all checksums are there. To be done again when types have changed, which
+ * the receipt's parts and the tensors' sizes are made of. */
 static gust_status place_tensors(conversion *c, gust_error *err) {
+  if (!c->options.bare) file_receipt_begin(&c->header, c->options.measure != NULL);
   uint8_t *bytes;
   size_t count;
   gust_status status = gust_header_encode(&c->header, &bytes, &count, err);
@@ -222,7 +226,7 @@ static size_t resume_shard(conversion *c, size_t shard, gust_sha256 *hash) {
   }
   c->resumed = c->finished;
   c->done += end - file->data_begin;
-  c->finished_before = c->done;
+  c->finished_before += end - file->data_begin;
   return begin;
 }
 
@@ -373,15 +377,31 @@ static gust_status give_types(conversion *c, gust_error *err) {
   return tensor_types_keep(&c->header, c->options.keep, c->options.keep_count, c->kept, err);
 }
 
+/* Source bytes of the matrices that measuring goes over. */
+static uint64_t bytes_to_measure(const conversion *c, bool calibrated) {
+  uint64_t bytes = 0;
+  for (size_t s = 0; s < c->source.shard_count; s++) {
+    const safetensors_file *file = &c->source.shards[s].file;
+    for (size_t i = 0; i < file->tensor_count; i++) {
+      size_t index = c->map.targets[s][i];
+      if (index == TENSOR_MAP_NONE || c->kept[index]) continue;
+      const gust_tensor *t = &c->header.tensors[index];
+      if (calibrated ? calibration_rounds(t) : tensor_types_is_quantized(t))
+        bytes += file->tensors[i].bytes;
+    }
+  }
+  return bytes;
+}
+
 /* What every matrix suffers; the embedding, which is no linear layer, by its weights
  * in any case. */
 static gust_status measure(conversion *c, tensor_sensitivity *sensitivities, gust_error *err) {
-  c->total *= 2; /* once to measure, once to convert */
+  c->total += bytes_to_measure(c, false);
+  if (c->options.calibration) c->total += bytes_to_measure(c, true);
   gust_status status =
       sensitivity_measure(&c->source, &c->map, &c->header, c->kept, &c->packer.kernels, c->pool,
                           advance, c, sensitivities, err);
   if (status || !c->options.calibration) return status;
-  c->total += c->total / 2;
   calibration job = calibration_of(c);
   return calibration_measure(&job, c->kept, sensitivities, err);
 }
@@ -404,7 +424,7 @@ static gust_status choose_types(conversion *c, gust_error *err) {
   snprintf(line, sizeof line, "%.3f bits per weight of the quantized matrices; q8 for %s",
            tensor_types_bits(&c->header), *kinds ? kinds : "none");
   note(c, line);
-  return place_tensors(c, err); /* their sizes have changed */
+  return place_tensors(c, err);
 }
 
 /* Everything about the file but its tensors' bytes. */
@@ -418,9 +438,7 @@ static gust_status plan(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = give_types(c, err);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
-  if (status) return status;
-  if (!c->options.bare) file_receipt_begin(header, c->options.measure != NULL);
-  return place_tensors(c, err);
+  return status ? status : place_tensors(c, err);
 }
 
 /* What can only be found out with the file in hand, which therefore gets a header
@@ -470,7 +488,7 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
     report->parameters += part->parameters;
   }
   report->calibration_tokens = c->calibration_tokens;
-  report->source_bytes = c->total;
+  report->source_bytes = c->source_bytes;
   report->resumed = c->resumed;
   report->file_bytes = c->header.file_bytes;
   report->bits_per_weight = 8.0 * (double)report->file_bytes / (double)report->parameters;
@@ -556,7 +574,7 @@ static gust_status place_exact(conversion *c, gust_convert_preview *preview, gus
   preview->exact_type = exact_type(c);
   for (size_t i = 0; i < c->header.tensor_count; i++)
     if (c->header.tensors[i].rank == 2) c->header.tensors[i].type = preview->exact_type;
-  file_receipt_begin(&c->header, false);
+  c->options.measure = NULL;
   gust_status status = place_tensors(c, err);
   preview->exact_bytes = c->header.file_bytes;
   return status;

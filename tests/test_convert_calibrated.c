@@ -1,6 +1,7 @@
 /* gust_convert with calibration, rules for single tensors and a target of bits: the same
  * bytes at any number of threads, on any level and after any interruption; what is
  * refused, and in which words. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +15,15 @@ static char text[1300]; /* 512 tokens and more: single letters and bytes */
 
 typedef struct watcher {
   int calls, stop_at;
+  uint64_t done, total;
   char notes[512];
 } watcher;
 
 static bool watch(void *user, uint64_t done, uint64_t total) {
   watcher *w = user;
-  CHECK(done <= total);
+  CHECK(done <= total && done >= w->done && (w->total == 0 || total >= w->total));
+  w->done = done;
+  w->total = total;
   return ++w->calls == w->stop_at;
 }
 
@@ -46,6 +50,8 @@ static gust_convert_options options_for(watcher *w) {
 
 static gust_status convert(const gust_convert_options *options, gust_convert_report *report,
                            gust_error *err) {
+  watcher *w = options->user;
+  w->done = w->total = 0;
   *err = (gust_error){0};
   return gust_convert(source, target, options, report, err);
 }
@@ -73,9 +79,8 @@ static void settings(void) {
   gust_convert_report report;
   file_bytes want = result_of(&options, &report);
   CHECK(report.calibration_tokens > 512);
-  for (size_t level = 0; level < 4; level++) {
-    static const char *const levels[] = {"c", "avx2", "avx512", NULL};
-    options.cpu = levels[level];
+  for (size_t level = 0; gust_cpu_level(level); level++) {
+    options.cpu = gust_cpu_level(level);
     options.threads = 1 + (unsigned)level;
     file_bytes found = result_of(&options, NULL);
     CHECK(same(want, found));
@@ -174,6 +179,25 @@ static void keep(void) {
   }
 }
 
+/* The receipt has a part for each type that there is, with the report's error. */
+static void check_receipt(file_bytes file, const gust_convert_report *report) {
+  gust_header header = {0};
+  gust_error err = {0};
+  CHECK_EQ_INT(
+      gust_header_decode(&header, (const uint8_t *)file.data, file.count, file.count, target, &err),
+      GUST_OK);
+  const gust_receipt *receipt = &header.receipt;
+  size_t types = 0;
+  for (int type = 0; type < GUST_TYPE_COUNT; type++) types += report->parts[type].tensors > 0;
+  CHECK_EQ_INT(receipt->part_count, types);
+  for (size_t i = 0; i < receipt->part_count; i++) {
+    const gust_receipt_part *part = &receipt->parts[i];
+    CHECK(report->parts[part->type].tensors > 0);
+    CHECK(sqrt(part->error / part->energy) == report->parts[part->type].rms_error);
+  }
+  gust_header_clear(&header);
+}
+
 static double quantized_bits(const gust_convert_report *report) {
   const gust_convert_part *q4 = &report->parts[GUST_TYPE_Q4], *q8 = &report->parts[GUST_TYPE_Q8];
   return 8.0 * (double)(q4->bytes + q8->bytes) / (double)(q4->parameters + q8->parameters);
@@ -193,10 +217,15 @@ static void target_bits(bool calibrated) {
   CHECK(least < most);
   double last = 0;
   for (int step = 0; step <= 4; step++) {
-    options.target_bits = least + (most - least) * step / 4 + (step == 4 ? -1e-3 : 1e-3);
+    options.target_bits = step == 4 ? most : least + (most - least) * step / 4;
     w = (watcher){0};
     file_bytes first = result_of(&options, &report);
     double bits = quantized_bits(&report);
+    check_receipt(first, &report);
+    CHECK_EQ_INT(report.source_bytes, 4 * report.parameters); /* f32 */
+    CHECK_EQ_INT(w.done, w.total);
+    if (step == 0) CHECK_EQ_INT(report.parts[GUST_TYPE_Q8].tensors, 0);
+    if (step == 4) CHECK_EQ_INT(report.parts[GUST_TYPE_Q4].tensors, 0);
     CHECK(bits <= options.target_bits && bits >= last);
     if (step) CHECK(bits > options.target_bits - (most - least) / 4);
     CHECK_CONTAINS(w.notes, "bits per weight of the quantized matrices; q8 for ");
