@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "calibration_forward.h"
-#include "calibration_text.h"
 #include "checksum.h"
 #include "covariance.h"
 #include "matrix_rounder.h"
@@ -32,7 +31,6 @@ typedef struct run {
   tensor_sensitivity *sensitivities; /* to be measured, of the matrices not kept, and */
   const bool *kept;                  /* nothing to be rounded; or NULL */
   const gust_config *config;
-  calibration_ids ids;
   calibration_forward forward;
   calibration_stream exact, rounded; /* through the source's weights, the rounded ones */
   matrix_rounder rounder;
@@ -112,7 +110,10 @@ static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count
     gust_status status = layer_matrix_reserve(m, err);
     if (status) return status;
     m->restored = r->job->restore(r->job->user, index_of(r, m), m->packed, &m->error, &m->energy);
-    if (!m->restored) *all = false;
+    if (!m->restored) {
+      memset(m->packed, 0, m->packed_bytes); /* of what may have been read */
+      *all = false;
+    }
     if (m->restored && r->job->progress(r->job->user, m->source->bytes))
       return gust_fail(err, GUST_E_CANCELLED, "calibration was stopped");
   }
@@ -218,14 +219,8 @@ static gust_status run_head(run *r, gust_error *err) {
 static gust_status set_up(run *r, gust_error *err) {
   const calibration *job = r->job;
   const gust_config *config = r->config;
-  size_t token_bytes = 2 * calibration_token_bytes(config);
-  size_t most = CALIBRATION_ACTIVATION_BYTES / token_bytes;
-  if (most > CALIBRATION_MOST_TOKENS) most = CALIBRATION_MOST_TOKENS;
-  gust_status status = calibration_ids_create(&r->ids, job->header, job->text, job->text_bytes,
-                                              job->text_name, most, err);
-  if (!status)
-    status = calibration_forward_create(&r->forward, config, r->ids.ids, r->ids.count, job->kernels,
-                                        job->pool, err);
+  gust_status status = calibration_forward_create(&r->forward, config, job->ids->ids,
+                                                  job->ids->count, job->kernels, job->pool, err);
   if (!status) status = calibration_stream_create(&r->exact, &r->forward, false, err);
   if (!status) status = calibration_stream_create(&r->rounded, &r->forward, true, err);
   if (status) return status;
@@ -245,7 +240,6 @@ static void tear_down(run *r) {
   calibration_stream_destroy(&r->exact);
   calibration_stream_destroy(&r->rounded);
   calibration_forward_destroy(&r->forward);
-  calibration_ids_clear(&r->ids);
   free(r->norm);
 }
 
@@ -262,10 +256,9 @@ static gust_status run_model(run *r, gust_error *err) {
   return status ? status : run_head(r, err);
 }
 
-gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err) {
+gust_status calibration_run(const calibration *job, gust_error *err) {
   run r = {.job = job, .config = &job->header->config};
   gust_status status = run_model(&r, err);
-  *tokens = r.ids.count;
   tear_down(&r);
   return status;
 }

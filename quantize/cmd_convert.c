@@ -124,6 +124,8 @@ static void print_table(const gust_convert_report *report, const char *target) {
          human_bytes(to, (double)report->file_bytes), (unsigned long long)report->file_bytes,
          human_bytes(from, (double)report->source_bytes), human_duration(time, report->seconds),
          report->bits_per_weight);
+  if (report->calibration_tokens)
+    printf("%-22s %llu tokens\n", "calibrated on", (unsigned long long)report->calibration_tokens);
 }
 
 /* The rest of the table. */
@@ -161,6 +163,7 @@ static void print_json(const gust_convert_report *report, const char *target,
   json_out_count(&json, "parameters", report->parameters);
   json_out_count(&json, "source_bytes", report->source_bytes);
   json_out_count(&json, "resumed_tensors", report->resumed);
+  json_out_count(&json, "calibration_tokens", report->calibration_tokens);
   json_out_real(&json, "seconds", report->seconds);
   print_parts(&json, report);
   model_report_json_receipt(&json, model);

@@ -44,7 +44,7 @@ typedef struct conversion {
   bool resuming;            /* so far all tensors were finished by that */
   bool found;               /* there was one of the same source and options */
   size_t finished, resumed; /* tensors; the second of the first */
-  size_t calibration_tokens;
+  calibration_ids calibration;
   bool *kept;       /* per tensor of the header: its type was given */
   bool *calibrated; /* per tensor of the header, whether it is done; or NULL */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
@@ -313,6 +313,28 @@ static gust_status start_workers(conversion *c, gust_error *err) {
 
 /* --- calibration ---------------------------------------------------------------------- */
 
+/* What can be refused is refused before an interrupted conversion is touched. */
+static gust_status read_calibration(conversion *c, gust_error *err) {
+  const gust_convert_options *options = &c->options;
+  size_t i = 0;
+  if (!options->calibration) return GUST_OK;
+  while (i < c->header.tensor_count && !calibration_rounds(&c->header.tensors[i])) i++;
+  if (i == c->header.tensor_count)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "calibration: expected matrices of type q4 or q8 beside the embedding, found "
+                     "none; choose one of these types, or convert without calibration");
+  gust_status status =
+      calibration_ids_create(&c->calibration, &c->header, options->calibration,
+                             options->calibration_bytes, options->calibration_name, err);
+  if (status || c->calibration.text_used == c->calibration.text_count) return status;
+  char line[160];
+  snprintf(line, sizeof line,
+           "calibrating on the first %zu of the text's %zu tokens, as many as there is room for",
+           c->calibration.text_used, c->calibration.text_count);
+  note(c, line);
+  return GUST_OK;
+}
+
 /* What an interrupted conversion left of a tensor. */
 static bool restore_tensor(void *user, size_t index, uint8_t *bytes, double *error,
                            double *energy) {
@@ -346,9 +368,7 @@ static calibration calibration_of(conversion *c) {
                        .kernels = &c->packer.kernels,
                        .pool = c->pool,
                        .writer = &c->writer,
-                       .text = c->options.calibration,
-                       .text_bytes = c->options.calibration_bytes,
-                       .text_name = c->options.calibration_name,
+                       .ids = &c->calibration,
                        .progress = advance,
                        .restore = restore_tensor,
                        .finished = keep_calibrated,
@@ -363,7 +383,7 @@ static gust_status calibrate(conversion *c, gust_error *err) {
   c->calibrated = calloc(1, bytes);
   if (!c->calibrated) return gust_fail_memory(err, "calibration", bytes);
   calibration job = calibration_of(c);
-  gust_status status = calibration_run(&job, &c->calibration_tokens, err);
+  gust_status status = calibration_run(&job, err);
   c->resuming = false;
   return status;
 }
@@ -458,6 +478,7 @@ static gust_status complete_receipt(conversion *c, gust_error *err) {
 
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_status status = plan(c, folder, err);
+  if (!status) status = read_calibration(c, err);
   if (!status) status = start_workers(c, err);
   if (!status) status = choose_types(c, err);
   if (!status) status = open_target(c, err);
@@ -487,7 +508,7 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
     report->tensors += part->tensors;
     report->parameters += part->parameters;
   }
-  report->calibration_tokens = c->calibration_tokens;
+  report->calibration_tokens = c->calibration.count;
   report->source_bytes = c->source_bytes;
   report->resumed = c->resumed;
   report->file_bytes = c->header.file_bytes;
@@ -526,6 +547,7 @@ static void clear(conversion *c, bool keep_partial) {
   gust_header_clear(&c->header);
   tensor_map_clear(&c->map);
   checkpoint_close(&c->source);
+  calibration_ids_clear(&c->calibration);
   free(c->calibrated);
   free(c->kept);
 }

@@ -16,7 +16,8 @@ typedef struct gust_convert_options {
   gust_type type;          /* of the matrices; vectors (norms) are always f32 */
   unsigned threads;        /* 0: gust_default_threads() */
   const char *cpu;         /* fastest CPU level to use; NULL: none. Changes no byte */
-  const char *calibration; /* text to calibrate on (calibration.h); NULL: none */
+  const char *calibration; /* text to calibrate on (calibration.h); NULL: none; refused where
+                              no matrix but the embedding is q4 or q8 */
   size_t calibration_bytes;
   const char *calibration_name; /* what errors call it */
   const char *const *keep;      /* rules for single tensors' types (tensor_types.h) */
@@ -49,7 +50,7 @@ typedef struct gust_convert_report {
   uint64_t tensors, parameters, source_bytes, file_bytes;
   double bits_per_weight;      /* 8 file_bytes / parameters */
   uint64_t resumed;            /* tensors that an interrupted conversion had finished */
-  uint64_t calibration_tokens; /* of the text, as far as it was used */
+  uint64_t calibration_tokens; /* that were run, beginnings of sequences included */
   double seconds;
 } gust_convert_report;
 

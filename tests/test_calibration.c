@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "calibration_forward.h"
+#include "calibration_text.h"
 #include "check.h"
 #include "checkpoint.h"
 #include "cholesky.h"
@@ -399,7 +400,20 @@ static void forward(void) {
   checkpoint_close(&m.files);
 }
 
+/* Refused before anything is computed. */
+static void too_wide(void) {
+  gust_header header = {.config = {.hidden_size = 1u << 20, .intermediate_size = 4u << 20}};
+  calibration_ids ids;
+  gust_error err = {0};
+  CHECK_EQ_INT(calibration_ids_create(&ids, &header, "abc", 3, "text", &err), GUST_E_UNSUPPORTED);
+  CHECK_CONTAINS(err.text,
+                 "calibration: expected a model of which the activations of 512 tokens fit into "
+                 "2048 MiB, found one so wide that those of 42 do; convert without calibration");
+  calibration_ids_clear(&ids);
+}
+
 int main(void) {
+  too_wide();
   factorization();
   singular();
   feedback();

@@ -100,6 +100,45 @@ static void settings(void) {
   free(want.data);
 }
 
+/* What is refused leaves an interrupted conversion alone. */
+static void refused_before_target(void) {
+  watcher w = {0};
+  gust_error err;
+  gust_convert_options options = options_for(&w);
+  options.calibration_bytes = 400;
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, "text: expected a text of at least 512 tokens to calibrate on, found ");
+  const char *const rules[] = {"model.layers.*=bf16", "lm_head.weight=f32"};
+  for (int keep = 0; keep < 2; keep++) {
+    options = options_for(&w);
+    options.type = keep ? GUST_TYPE_Q4 : GUST_TYPE_BF16;
+    options.keep = rules;
+    options.keep_count = keep ? 2 : 0;
+    CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
+    CHECK_CONTAINS(err.text,
+                   "calibration: expected matrices of type q4 or q8 beside the embedding, found "
+                   "none");
+  }
+  CHECK_EQ_STR(w.notes, "");
+}
+
+/* Of a text that is too long it is said how much is used. */
+static void long_text(void) {
+  watcher w = {.stop_at = 1};
+  gust_error err;
+  gust_convert_options options = options_for(&w);
+  size_t bytes = 70000;
+  char *copies = malloc(bytes);
+  if (!copies) check_fatal("out of memory", "text");
+  for (size_t i = 0; i < bytes; i++) copies[i] = text[i % sizeof text];
+  options.calibration = copies;
+  options.calibration_bytes = bytes;
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_CANCELLED);
+  CHECK_CONTAINS(w.notes, "calibrating on the first ");
+  CHECK_CONTAINS(w.notes, " tokens, as many as there is room for");
+  free(copies);
+}
+
 /* head: matrices that are none of the two layers'. */
 static void interrupted(uint64_t head) {
   watcher w = {0};
@@ -129,6 +168,7 @@ static void interrupted(uint64_t head) {
     CHECK_CONTAINS(err.text, "the same command goes on from there");
   }
   w = (watcher){0};
+  refused_before_target();
   file_bytes resumed = result_of(&options, &report);
   CHECK(same(want, resumed));
   CHECK_EQ_INT(report.resumed, 7);
@@ -262,9 +302,7 @@ static void refused(void) {
   watcher w = {0};
   gust_convert_options options = options_for(&w);
   gust_error err;
-  options.calibration_bytes = 400;
-  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
-  CHECK_CONTAINS(err.text, "text: expected a text of at least 512 tokens to calibrate on, found ");
+  refused_before_target();
   maker_model damaged = maker_small(false, true);
   const float nan = 0.0f / 0.0f;
   maker_poke(&damaged, source, "model.layers.1.mlp.up_proj.weight", 41, &nan, 4);
@@ -284,6 +322,7 @@ int main(void) {
   maker_write(&model, source, "F32", 1);
   settings();
   interrupted(1);
+  long_text();
   keep();
   target_bits(false);
   target_bits(true);
