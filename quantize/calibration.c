@@ -8,6 +8,7 @@
 #include "checksum.h"
 #include "covariance.h"
 #include "matrix_rounder.h"
+#include "os.h"
 
 #define NAME_BYTES 96
 
@@ -83,7 +84,8 @@ static size_t index_of(const run *r, const layer_matrix *m) {
   return (size_t)(m->target - r->job->header->tensors);
 }
 
-/* Writes what was rounded, if it is not in the file already, and lets go of it. */
+/* Writes what was rounded, if it is not in the file already, and lets go of it and of
+ * the source's pages. */
 static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   const calibration *job = r->job;
   gust_status status = GUST_OK;
@@ -94,6 +96,7 @@ static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   if (m->packed && !status)
     status = job->finished(job->user, index_of(r, m), m->error, m->energy, err);
   layer_matrix_clear(m);
+  os_dont_need(&m->file->map, m->source->offset, m->source->bytes);
   return status;
 }
 
@@ -122,7 +125,7 @@ static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count
 
 static gust_status measure_matrices(run *r, const layer_matrix *matrices, size_t count,
                                     const float *x, gust_error *err) {
-  gust_status status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, NULL, NULL, err);
+  gust_status status = matrix_rounder_begin(&r->rounder, &matrices[0], x, NULL, NULL, err);
   for (size_t i = 0; i < count && !status; i++) {
     size_t index = index_of(r, &matrices[i]);
     if (tensor_types_is_quantized(matrices[i].target) && !r->kept[index])
@@ -139,7 +142,7 @@ static gust_status round_matrices(run *r, layer_matrix *matrices, size_t count, 
   if (r->sensitivities) return measure_matrices(r, matrices, count, x, err);
   gust_status status = restore_matrices(r, matrices, count, &all, err);
   if (!status && !all)
-    status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
+    status = matrix_rounder_begin(&r->rounder, &matrices[0], x, difference, lag, err);
   for (size_t i = 0; i < count && !status; i++)
     if (tensor_types_is_quantized(matrices[i].target) && !matrices[i].restored)
       status = matrix_rounder_run(&r->rounder, &matrices[i], err);
@@ -159,15 +162,19 @@ static gust_status round_attention(run *r, gust_error *err) {
   layer_matrix *p = r->parts;
   calibration_attend(f, exact, &p[PART_Q], &p[PART_K], &p[PART_V]);
   calibration_difference(f, exact->normed, exact->normed, rounded->normed, f->hidden_stride);
-  gust_status status = round_matrices(r, &p[PART_Q], 3, rounded->normed, exact->normed, NULL, err);
+  gust_status status = matrix_rounder_pause(&r->rounder, err);
+  if (!status) status = round_matrices(r, &p[PART_Q], 3, rounded->normed, exact->normed, NULL, err);
   if (status) return status;
   calibration_attend(f, rounded, &p[PART_Q], &p[PART_K], &p[PART_V]);
   const float *lag = lag_of(r);
+  status = matrix_rounder_pause(&r->rounder, err);
+  if (status) return status;
   calibration_project(f, exact, &p[PART_O], exact->attended);
   calibration_difference(f, exact->attended, exact->attended, rounded->attended, f->q_stride);
   status = round_matrices(r, &p[PART_O], 1, rounded->attended, exact->attended, lag, err);
-  if (!status) calibration_project(f, rounded, &p[PART_O], rounded->attended);
-  return status;
+  if (status) return status;
+  calibration_project(f, rounded, &p[PART_O], rounded->attended);
+  return matrix_rounder_pause(&r->rounder, err);
 }
 
 static gust_status round_feed_forward(run *r, gust_error *err) {
@@ -176,16 +183,20 @@ static gust_status round_feed_forward(run *r, gust_error *err) {
   layer_matrix *p = r->parts;
   calibration_gate(f, exact, &p[PART_GATE], &p[PART_UP]);
   calibration_difference(f, exact->normed, exact->normed, rounded->normed, f->hidden_stride);
-  gust_status status =
-      round_matrices(r, &p[PART_GATE], 2, rounded->normed, exact->normed, NULL, err);
+  gust_status status = matrix_rounder_pause(&r->rounder, err);
+  if (!status)
+    status = round_matrices(r, &p[PART_GATE], 2, rounded->normed, exact->normed, NULL, err);
   if (status) return status;
   calibration_gate(f, rounded, &p[PART_GATE], &p[PART_UP]);
   const float *lag = lag_of(r);
+  status = matrix_rounder_pause(&r->rounder, err);
+  if (status) return status;
   calibration_project(f, exact, &p[PART_DOWN], exact->gated);
   calibration_difference(f, exact->gated, exact->gated, rounded->gated, f->ffn_stride);
   status = round_matrices(r, &p[PART_DOWN], 1, rounded->gated, exact->gated, lag, err);
-  if (!status) calibration_project(f, rounded, &p[PART_DOWN], rounded->gated);
-  return status;
+  if (status) return status;
+  calibration_project(f, rounded, &p[PART_DOWN], rounded->gated);
+  return matrix_rounder_pause(&r->rounder, err);
 }
 
 static gust_status run_layer(run *r, uint32_t layer, gust_error *err) {

@@ -29,7 +29,8 @@ typedef struct calibration {
   gust_pool *pool;
   file_writer *writer;
   const calibration_ids *ids;
-  /* After some of a matrix was rounded, with its bytes of source; true stops. */
+  /* After some of a matrix was rounded, with its bytes of source, and with 0 between
+   * two pieces of other long work; true stops. */
   bool (*progress)(void *user, uint64_t bytes);
   /* Gives what an interrupted run left of tensor `index` of the header, with its
    * checksum set; false: nothing. */

@@ -26,6 +26,7 @@
  * other bytes: what an older gust left unfinished is not gone on with. */
 #define REVISION 1u
 #define CHECK_BYTES ((size_t)1 << 20) /* read at once when finished tensors are checked */
+#define HASH_BYTES ((size_t)16 << 20) /* hashed between two calls of progress */
 
 /* One conversion; everything in it may be unset when it is torn down. */
 typedef struct conversion {
@@ -182,19 +183,25 @@ static gust_status identify(conversion *c, journal_identity *identity, gust_erro
   return GUST_OK;
 }
 
-/* Whether the bytes of a tensor in the partial file have this checksum. */
-static bool holds(const conversion *c, const gust_tensor *t, uint64_t checksum) {
+static gust_status fail_stopped(const conversion *c, gust_error *err) {
+  return gust_fail(err, GUST_E_CANCELLED, "%s: the conversion was stopped", c->target_path);
+}
+
+/* Whether the bytes of a tensor in the partial file have this checksum. *stopped: the
+ * answer was not waited for. */
+static bool holds(conversion *c, const gust_tensor *t, uint64_t checksum, bool *stopped) {
   uint8_t *piece = malloc(CHECK_BYTES);
   bool read = piece != NULL;
   gust_xxh64 sum;
   gust_xxh64_begin(&sum, 0);
-  for (uint64_t at = 0; at < t->bytes && read; at += CHECK_BYTES) {
+  for (uint64_t at = 0; at < t->bytes && read && !*stopped; at += CHECK_BYTES) {
     size_t bytes = t->bytes - at < CHECK_BYTES ? (size_t)(t->bytes - at) : CHECK_BYTES;
     read = file_writer_get(&c->writer, piece, bytes, t->offset + at);
     if (read) gust_xxh64_update(&sum, piece, bytes);
+    *stopped = at + bytes < t->bytes && advance(c, 0);
   }
   free(piece);
-  return read && gust_xxh64_end(&sum) == checksum;
+  return read && !*stopped && gust_xxh64_end(&sum) == checksum;
 }
 
 static void count_tensor(conversion *c, const gust_tensor *target, double error, double energy) {
@@ -203,31 +210,35 @@ static void count_tensor(conversion *c, const gust_tensor *target, double error,
   c->finished++;
 }
 
-/* Passes over the tensors of a shard that are finished already: returns how many
- * of its tensors there is nothing left to do for, and sets the hash to where the
- * last of them ends. The first that is not ends resuming altogether. */
-static size_t resume_shard(conversion *c, size_t shard, gust_sha256 *hash) {
+/* Passes over the tensors of a shard that are finished already: sets *begin to how many
+ * of its tensors there is nothing left to do for, and the hash to where the last of
+ * them ends. The first that is not ends resuming altogether. */
+static gust_status resume_shard(conversion *c, size_t shard, size_t *begin, gust_sha256 *hash,
+                                gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;
-  size_t begin = 0;
   uint64_t end = file->data_begin;
-  if (!c->resuming) return 0;
+  bool stopped = false;
+  *begin = 0;
+  if (!c->resuming) return GUST_OK;
   for (size_t i = 0; i < file->tensor_count; i++) {
     size_t index = c->map.targets[shard][i];
     if (index == TENSOR_MAP_NONE) continue;
     gust_tensor *target = &c->header.tensors[index];
     journal_entry entry;
-    c->resuming = journal_find(&c->journal, index, &entry) && holds(c, target, entry.checksum);
+    c->resuming =
+        journal_find(&c->journal, index, &entry) && holds(c, target, entry.checksum, &stopped);
+    if (stopped) return fail_stopped(c, err);
     if (!c->resuming) break;
     target->checksum = entry.checksum;
     hash->state = entry.hash;
     count_tensor(c, target, entry.error, entry.energy);
-    begin = i + 1;
+    *begin = i + 1;
     end = file->tensors[i].offset + file->tensors[i].bytes;
   }
   c->resumed = c->finished;
   c->done += end - file->data_begin;
   c->finished_before += end - file->data_begin;
-  return begin;
+  return GUST_OK;
 }
 
 static gust_status open_target(conversion *c, gust_error *err) {
@@ -257,22 +268,35 @@ static gust_status finish_tensor(void *user, const packed_tensor *tensor, gust_e
   return journal_finish(&c->journal, (size_t)(tensor->target - c->header.tensors), &entry, err);
 }
 
+/* Takes in a tensor that is not converted here; counted: its bytes are progress. */
+static gust_status hash_source(conversion *c, const safetensors_file *file,
+                               const safetensors_tensor *source, bool counted, gust_sha256 *hash,
+                               gust_error *err) {
+  for (size_t at = 0; at < source->bytes; at += HASH_BYTES) {
+    size_t bytes = source->bytes - at < HASH_BYTES ? source->bytes - at : HASH_BYTES;
+    gust_sha256_update(hash, file->map.data + source->offset + at, bytes);
+    os_dont_need(&file->map, source->offset + at, bytes);
+    if (advance(c, counted ? bytes : 0)) return fail_stopped(c, err);
+  }
+  return GUST_OK;
+}
+
 /* In the order of the source's bytes, which is the order they are hashed in and
  * the one a disk likes; the writer puts them where the header says. */
 static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;
   gust_sha256 hash;
   gust_sha256_begin(&hash);
-  size_t begin = resume_shard(c, shard, &hash);
+  size_t begin;
+  gust_status status = resume_shard(c, shard, &begin, &hash, err);
+  if (status) return status;
   if (begin == 0) gust_sha256_update(&hash, file->map.data, file->data_begin);
   for (size_t i = begin; i < file->tensor_count; i++) {
     const safetensors_tensor *source = &file->tensors[i];
     size_t index = c->map.targets[shard][i];
-    gust_status status = GUST_OK;
     bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index];
     if (index == TENSOR_MAP_NONE || done) {
-      gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
-      if (!done) c->done += source->bytes;
+      status = hash_source(c, file, source, !done, &hash, err);
     } else {
       status =
           tensor_packer_run(&c->packer, file, source, NULL, &c->header.tensors[index], &hash, err);

@@ -33,7 +33,8 @@ void covariance_destroy(covariance *c);
 
 /* Starts anew for inputs of `columns` columns. `moments`, k of them, decide the
  * order: in blocks of 32 columns and within them by ascending moment, so that
- * what is rounded first, from the end, is what weighs most. */
+ * what is rounded first, from the end, is what weighs most. They are finite, as is all
+ * that is added. */
 gust_status covariance_begin(covariance *c, size_t columns, const double *moments, gust_error *err);
 
 /* Adds `rows`, at most COVARIANCE_ROWS, rows of inputs, `stride` apart. */

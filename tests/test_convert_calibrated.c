@@ -14,7 +14,8 @@ static const char *source, *target;
 static char text[1300]; /* 512 tokens and more: single letters and bytes */
 
 typedef struct watcher {
-  int calls, stop_at;
+  int calls, stop_at;     /* of progress with bytes done */
+  int pauses, stop_pause; /* and of others */
   uint64_t done, total;
   char notes[512];
 } watcher;
@@ -22,9 +23,10 @@ typedef struct watcher {
 static bool watch(void *user, uint64_t done, uint64_t total) {
   watcher *w = user;
   CHECK(done <= total && done >= w->done && (w->total == 0 || total >= w->total));
+  bool pause = done == w->done;
   w->done = done;
   w->total = total;
-  return ++w->calls == w->stop_at;
+  return pause ? ++w->pauses == w->stop_pause : ++w->calls == w->stop_at;
 }
 
 static void take_note(void *user, const char *line) {
@@ -137,6 +139,27 @@ static void long_text(void) {
   CHECK_CONTAINS(w.notes, "calibrating on the first ");
   CHECK_CONTAINS(w.notes, " tokens, as many as there is room for");
   free(copies);
+}
+
+/* Between two matrices, too, it stops when it is told to. */
+static void paused(void) {
+  watcher w = {0};
+  gust_convert_options options = options_for(&w);
+  file_bytes want = result_of(&options, NULL);
+  int pauses = w.pauses;
+  CHECK(pauses > 40);
+  for (int at = 1; at <= pauses; at += 5) {
+    gust_error err;
+    w = (watcher){.stop_pause = at};
+    CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_CANCELLED);
+    CHECK_EQ_INT(w.pauses, at);
+    CHECK_CONTAINS(err.text, "the conversion was stopped; ");
+    w = (watcher){0};
+    file_bytes found = result_of(&options, NULL);
+    CHECK(same(want, found));
+    free(found.data);
+  }
+  free(want.data);
 }
 
 /* head: matrices that are none of the two layers'. */
@@ -311,6 +334,16 @@ static void refused(void) {
   CHECK_CONTAINS(err.text,
                  "tensor 'model.layers.1.mlp.up_proj.weight': expected finite weights, "
                  "found NaN or infinity in row 1, column 5");
+  /* Finite weights whose outputs are not: by the layer before. */
+  maker_free(&damaged);
+  damaged = maker_small(false, true);
+  const float huge = 1e38f;
+  for (size_t i = 0; i < 36; i++)
+    maker_poke(&damaged, source, "model.layers.0.self_attn.v_proj.weight", i, &huge, 4);
+  CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_FORMAT);
+  CHECK_CONTAINS(err.text,
+                 "tensor 'model.layers.0.self_attn.o_proj.weight': expected inputs whose squares "
+                 "float32 can hold, found NaN, infinity or too large a number");
   maker_free(&damaged);
 }
 
@@ -322,6 +355,7 @@ int main(void) {
   maker_write(&model, source, "F32", 1);
   settings();
   interrupted(1);
+  paused();
   long_text();
   keep();
   target_bits(false);
