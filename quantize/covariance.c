@@ -181,11 +181,14 @@ static void normalize(covariance *c) {
   }
 }
 
-gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
+gust_status covariance_factor(covariance *c, float damping,
+                              bool (*progress)(void *user, uint64_t bytes), void *user,
+                              gust_error *err) {
   size_t k = c->k;
   normalize(c);
   for (size_t i = 0; i < k; i++) c->matrix[i * k + i] += damping;
-  gust_status status = cholesky_factor(c->matrix, k, damping, c->kernels, c->pool, err);
+  gust_status status =
+      cholesky_factor(c->matrix, k, damping, c->kernels, c->pool, progress, user, err);
   if (status) return status;
   for (size_t i = 0; i < k; i++) {
     float *row = c->matrix + i * k, factor = 1.0f / (row[i] * c->costs[i]);

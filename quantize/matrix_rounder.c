@@ -145,7 +145,7 @@ gust_status matrix_rounder_begin(matrix_rounder *r, const layer_matrix *m, const
                                       .lag = lag,
                                       .lag_stride = r->lag_stride,
                                       .tokens = r->tokens};
-  return status ? status : covariance_factor(&r->input, DAMPING, err);
+  return status ? status : covariance_factor(&r->input, DAMPING, r->progress, r->user, err);
 }
 
 /* --- rounding ----------------------------------------------------------------------------- */
