@@ -198,14 +198,16 @@ static const read_way *best_way(const bandwidth_probe *probe) {
 
 /* --- the probe ------------------------------------------------------------------------------ */
 
+size_t bandwidth_probe_bytes(uint64_t spared) {
+  uint64_t available = os_available_memory();
+  uint64_t half = available > spared ? (available - spared) / 2 : 0;
+  return half > DEFAULT_BYTES ? DEFAULT_BYTES : half > LEAST_BYTES ? half : LEAST_BYTES;
+}
+
 static size_t buffer_bytes(size_t wanted) {
-  uint64_t bytes = wanted;
-  if (bytes == 0) {
-    uint64_t half = os_available_memory() / 2;
-    bytes = half > DEFAULT_BYTES ? DEFAULT_BYTES : half > LEAST_BYTES ? half : LEAST_BYTES;
-  }
+  size_t bytes = wanted ? wanted : bandwidth_probe_bytes(0);
   if (bytes > SIZE_MAX - PART_BYTES) return 0;
-  return ((size_t)bytes + PART_BYTES - 1) / PART_BYTES * PART_BYTES;
+  return (bytes + PART_BYTES - 1) / PART_BYTES * PART_BYTES;
 }
 
 static gust_status fill(bandwidth_probe *probe, gust_progress_fn *fn, void *user, gust_error *err) {

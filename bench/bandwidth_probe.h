@@ -14,15 +14,18 @@ typedef struct bandwidth_probe bandwidth_probe;
  * prefetching, each thread a half (third, ...) of its own or grains in turn. What
  * was fastest in two short trials is then timed over the whole buffer.
  *
- * `bytes`: of the buffer, rounded up to 2 MiB; 0: 4 GiB, or half of the available
- * memory if that is less. Takes some 24 bytes of reading per byte of the buffer,
- * or two seconds, whichever is less, beside writing it once. Progress is in bytes
- * written and read; `progress` may be NULL. The pool must live as long as the
+ * `bytes`: of the buffer, rounded up to 2 MiB; 0: bandwidth_probe_bytes(0). Takes some 24 bytes of
+ * reading per byte of the buffer, or two seconds, whichever is less, beside writing it once.
+ * Progress is in bytes written and read; `progress` may be NULL. The pool must live as long as the
  * probe. Every load is accounted for: GUST_E_MEMORY when the sum of what was read
  * is not that of what was written, and when there is no room. */
 gust_status bandwidth_probe_create(bandwidth_probe **probe, gust_pool *pool, size_t bytes,
                                    gust_progress_fn *progress, void *user, gust_error *err);
 void bandwidth_probe_destroy(bandwidth_probe *probe); /* accepts NULL */
+
+/* 4 GiB, or half of the available memory if that is less. `spared` bytes of what the
+ * system counts as available are left alone: a mapped file's pages are among it. */
+size_t bandwidth_probe_bytes(uint64_t spared);
 
 /* Bytes per second, the best found so far. */
 double bandwidth_probe_best(const bandwidth_probe *probe);

@@ -28,8 +28,7 @@ static bench_row row_of(const bench_request *request, size_t index) {
                      .depth = request->depths.values[index / rows_per_depth(request)]};
 }
 
-/* --- the machine's limits ----------------------------------------------------------------------
- */
+/* --- the machine's limits ------------------------------------------------------------------- */
 
 /* Both probes, on as many threads as the context has. */
 typedef struct machine_limits {
@@ -38,8 +37,14 @@ typedef struct machine_limits {
   const char *level;
 } machine_limits;
 
-static gust_status find_limits(machine_limits *limits, const bench_report *report, bool quiet,
-                               gust_error *err) {
+/* The pages of a mapped model are to stay in memory beside the probe's buffer. */
+static size_t probe_bytes(const gust_model *model) {
+  const gust_model_info *info = gust_model_get_info(model);
+  return bandwidth_probe_bytes(info->load == GUST_LOAD_MMAP ? info->file_bytes : 0);
+}
+
+static gust_status find_limits(machine_limits *limits, const bench_report *report,
+                               const gust_model *model, bool quiet, gust_error *err) {
   limits->level = report->cpu;
   limits->pool = gust_pool_create(report->threads);
   if (!limits->pool)
@@ -47,8 +52,8 @@ static gust_status find_limits(machine_limits *limits, const bench_report *repor
                          report->threads);
   progress_line progress;
   progress_begin(&progress, "measuring memory", PROGRESS_BYTES, quiet);
-  gust_status status =
-      bandwidth_probe_create(&limits->bandwidth, limits->pool, 0, progress_update, &progress, err);
+  gust_status status = bandwidth_probe_create(&limits->bandwidth, limits->pool, probe_bytes(model),
+                                              progress_update, &progress, err);
   progress_end(&progress);
   return status;
 }
@@ -65,8 +70,7 @@ static gust_status limit_now(void *user, throughput_part part, double *limit, gu
   return GUST_OK;
 }
 
-/* --- one row
- * -------------------------------------------------------------------------------------- */
+/* --- one row -------------------------------------------------------------------------------- */
 
 /* Multiply-adds of weights that reading a prompt takes; NaN when some matrices
  * are no integers. All but the embedding, which is looked up, and the head, which
@@ -99,13 +103,12 @@ static gust_status measure_row(bench_row *row, gust_context *context, const gust
   return status;
 }
 
-/* --- all of it
- * -------------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------ */
 
 static gust_status measure_rows(bench_report *report, const gust_model *model,
                                 gust_context *context, bool quiet, gust_error *err) {
   machine_limits limits = {0};
-  gust_status status = find_limits(&limits, report, quiet, err);
+  gust_status status = find_limits(&limits, report, model, quiet, err);
   for (size_t i = 0; i < report->row_count && !status; i++) {
     throughput_plan plan = plan_of(&report->rows[i], model, report->repetitions);
     progress_line progress;
@@ -123,8 +126,8 @@ static gust_status measure_rows(bench_report *report, const gust_model *model,
   return status;
 }
 
-/* The probes come after the model and its cache have taken their memory, so that
- * they leave what --load auto decides alone. */
+/* The probes come after the model and its cache have taken their memory: what --load
+ * auto decides does not depend on them, and they take of what is left. */
 static gust_status run_rows(bench_report *report, const gust_model *model,
                             const cli_command *command, const model_values *values,
                             gust_error *err) {

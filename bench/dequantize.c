@@ -3,7 +3,7 @@
  * An f32 file runs with exact activations. So the divergence of OUT from the
  * original's f32 file is what rounding the weights costs, and the divergence of
  * IN from OUT what rounding the activations costs (docs/QUALITY.md). Not
- * installed; it holds both files in memory. */
+ * installed; it maps IN and holds one tensor of OUT. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +53,7 @@ static gust_status write_header(work *w, gust_error *err) {
 
 static gust_status place(work *w, gust_error *err) {
   w->to = w->from;
+  w->to.receipt = (gust_receipt){0}; /* says what IN computes */
   size_t tensor_bytes = w->from.tensor_count * sizeof *w->to.tensors;
   w->to.tensors = malloc(tensor_bytes);
   if (!w->to.tensors) return gust_fail_memory(err, "tensor table", tensor_bytes);

@@ -55,7 +55,6 @@ static gust_status predict_models(doctor_findings *f, gust_error *err) {
                                     .eight_bits = i == 1,
                                     .bandwidth = f->bandwidth,
                                     .multiply_peak = f->multiply_peak,
-                                    .memory_total = f->facts.memory_total,
                                     .memory_available = f->facts.memory_available};
     model->type = types[i];
     model->cost = model_cost_of(&header);

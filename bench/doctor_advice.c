@@ -35,7 +35,7 @@ static void advise_on_memory(advice *list, const doctor_findings *f) {
           have, i > 0 ? ", or use q4" : ", or use a smaller model");
     if (model->prediction.limit == LIMIT_MAPPED)
       add(list,
-          "%s: too little free memory (%s) for a copy, so the file is mapped, which reads slower; "
+          "%s: too little free memory (%s) for a copy, so the file is mapped, which can be slower; "
           "closing other programs would help",
           model->type, have);
   }

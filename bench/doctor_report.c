@@ -72,23 +72,30 @@ static const char *spell_rate(char text[HUMAN_BYTES], double tps) {
   return text;
 }
 
+/* From shares of the limits that nobody has measured for this level and type. */
+static bool is_assumed(const prediction *p) {
+  return !p->measured && !isnan(p->decode_fraction);
+}
+
 static void print_models(const doctor_findings *f) {
+  bool some_assumed = false;
   printf("\n%-18s %9s %9s %6s %12s %12s  %s\n", DOCTOR_SHAPE, "file", "memory", "load",
          "prefill t/s", "decode t/s", "limit of decode");
   for (size_t i = 0; i < DOCTOR_MODELS; i++) {
     const doctor_model *model = &f->models[i];
     const prediction *p = &model->prediction;
     char file[HUMAN_BYTES], memory[HUMAN_BYTES], prefill[HUMAN_BYTES], decode[HUMAN_BYTES];
-    printf("%-18s %9s %9s %6s %12s %12s  %s\n", model->type,
+    printf("%-18s %9s %9s %6s %12s %12s  %s%s\n", model->type,
            human_bytes(file, (double)model->cost.file_bytes),
            human_bytes(memory, (double)p->peak_memory), p->copy ? "copy" : "mmap",
            spell_rate(prefill, p->prefill_tps), spell_rate(decode, p->decode_tps),
-           doctor_limit_name(p->limit));
+           doctor_limit_name(p->limit), is_assumed(p) ? " *" : "");
+    some_assumed = some_assumed || is_assumed(p);
   }
-  printf("predicted with %u positions of f16 cache", PREDICTION_POSITIONS);
-  if (!f->models[0].prediction.measured)
-    printf("; nobody has measured level %s yet: expect less or more", f->level);
-  printf("; gust bench --synthetic %s measures\n", DOCTOR_SHAPE);
+  printf("predicted with %u positions of f16 cache; gust bench --synthetic %s measures\n",
+         PREDICTION_POSITIONS, DOCTOR_SHAPE);
+  if (some_assumed)
+    printf("* nobody has measured level %s with this type yet: expect less or more\n", f->level);
 }
 
 void doctor_print_text(const doctor_findings *f) {

@@ -87,6 +87,51 @@ static void run_round(const gust_kernels *k, const kernel_data *d, const kernel_
   memset(scales, 9, sizeof scales);
   quantizer_of(k, one->variant)->round(codes, d->dst, d->floats, GUST_BLOCK_K, scales, rows);
 }
+
+/* Calibration: a panel as deep as the data holds, the rows of one product. */
+#define PRODUCT_DEPTH (DEPTH / GUST_PANEL_ROWS)
+#define PRODUCT_ROWS 48u
+/* Each of a block's columns with those after it. */
+#define SHARES (GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2)
+
+static void run_panel_add(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  k->panel_add(d->dst, GUST_PANEL_ROWS, d->floats, d->rows, PRODUCT_DEPTH, PRODUCT_DEPTH,
+               one->count);
+}
+static void run_panel_subtract(const gust_kernels *k, const kernel_data *d,
+                               const kernel_case *one) {
+  k->panel_subtract(d->dst, GUST_PANEL_ROWS, d->floats, d->rows, PRODUCT_DEPTH, PRODUCT_DEPTH,
+                    one->count);
+}
+
+static gust_feedback_block feedback_block(const kernel_data *d) {
+  return (gust_feedback_block){.weights = d->floats,
+                               .targets = d->more,
+                               .shares = d->rows,
+                               .share_stride = GUST_BLOCK_K,
+                               .costs = d->more};
+}
+/* For any number of trials up to GUST_TRIALS. */
+static void fill_trials(float *scales, float *lifts, int type) {
+  for (size_t i = 0; i < GUST_TRIALS * GUST_PANEL_ROWS; i++) {
+    scales[i] = 0.01f + 0.0001f * (float)i;
+    lifts[i] = type == WEIGHT_Q4 && i % 2 ? 2.0f : 0.0f;
+  }
+}
+static void run_try(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  float scales[GUST_TRIALS * GUST_PANEL_ROWS], lifts[GUST_TRIALS * GUST_PANEL_ROWS];
+  gust_feedback_block block = feedback_block(d);
+  fill_trials(scales, lifts, one->variant);
+  (one->variant == WEIGHT_Q4 ? k->try_q4 : k->try_q8)(d->dst, &block, scales, lifts);
+}
+static void run_round_block(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  float scales[GUST_TRIALS * GUST_PANEL_ROWS], lifts[GUST_TRIALS * GUST_PANEL_ROWS];
+  gust_feedback_block block = feedback_block(d);
+  fill_trials(scales, lifts, one->variant);
+  float *levels = d->dst + GUST_PANEL_ROWS;
+  (one->variant == WEIGHT_Q4 ? k->round_q4 : k->round_q8)(d->dst, levels, &block, scales, lifts);
+}
+
 static void run_rmsnorm(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   (void)one;
   k->rmsnorm(d->dst, d->floats, d->more, DEPTH, 1e-5f);
@@ -143,6 +188,10 @@ static void run_finish(const gust_kernels *k, const kernel_data *d, const kernel
   { name, run_store, tile, STORED, BOUND_CACHE, STORED *HEAD_DIM * 8.0 }
 #define CACHED(name, run, count, bytes) \
   { name, run, 0, count, BOUND_CACHE, bytes }
+#define PRODUCT(name, run) \
+  { name, run, 0, PRODUCT_ROWS, BOUND_FLOATS, (double)PRODUCT_DEPTH *GUST_PANEL_ROWS *PRODUCT_ROWS }
+#define FEEDBACK(name, run, type, trials) \
+  { name, run, type, trials, BOUND_FLOATS, (double)SHARES *GUST_PANEL_ROWS *(trials) }
 
 const kernel_case kernel_cases[] = {
     FEW("matmul_q4 1 token", WEIGHT_Q4, 1),
@@ -172,6 +221,12 @@ const kernel_case kernel_cases[] = {
     {"search q8 scales", run_search, WEIGHT_Q8, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
     {"round to q4", run_round, WEIGHT_Q4, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
     {"round to q8", run_round, WEIGHT_Q8, 1, BOUND_CACHE, BLOCK_FLOATS * 4.0},
+    PRODUCT("panel_add 48", run_panel_add),
+    PRODUCT("panel_subtract 48", run_panel_subtract),
+    FEEDBACK("try_q4 4 trials", run_try, WEIGHT_Q4, GUST_TRIALS),
+    FEEDBACK("try_q8 4 trials", run_try, WEIGHT_Q8, GUST_TRIALS),
+    FEEDBACK("round_q4", run_round_block, WEIGHT_Q4, 1),
+    FEEDBACK("round_q8", run_round_block, WEIGHT_Q8, 1),
     CACHED("rmsnorm", run_rmsnorm, 1, DEPTH * 12.0),
     CACHED("rope", run_rope, 1, DEPTH * 8.0),
     CACHED("swiglu", run_swiglu, 1, DEPTH * 12.0),

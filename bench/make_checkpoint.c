@@ -93,8 +93,8 @@ static uint64_t stream(const maker *m, size_t index, uint64_t row) {
   return mix(m->seed ^ mix((uint64_t)index << 32 ^ row));
 }
 
-/* Variance one but for the tails: the sum of four uniform numbers of 12 bits, and
- * the other 16 bits say whether it is one of the large. */
+/* Variance one but for the tails: the sum of four uniform numbers of 12 bits; the
+ * eight bits at the top say whether it is one of the large. */
 static float draw_bell(uint64_t *state) {
   uint64_t r = draw(state);
   int sum = (int)(r & 4095) + (int)(r >> 12 & 4095) + (int)(r >> 24 & 4095) + (int)(r >> 36 & 4095);

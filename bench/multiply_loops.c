@@ -5,6 +5,7 @@
 
 #define ROUNDS 50000u
 
+/* The build defines GUST_HAVE_ for each level the compiler knows. */
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #include <immintrin.h>
@@ -29,6 +30,7 @@ __attribute__((target("avx2"))) static void multiply_avx2(void) {
   for (int i = 0; i < AVX2_SUMS; i++) __asm__ volatile("" ::"x"(sums[i]));
 }
 
+#ifdef GUST_HAVE_AVX512
 __attribute__((target("avx512f,avx512vnni"))) static void multiply_avx512(void) {
   __m512i sums[AVX512_SUMS], weights = _mm512_set1_epi8(57), values = _mm512_set1_epi8(-127);
   for (int i = 0; i < AVX512_SUMS; i++) sums[i] = _mm512_setzero_si512();
@@ -39,6 +41,7 @@ __attribute__((target("avx512f,avx512vnni"))) static void multiply_avx512(void) 
     }
   for (int i = 0; i < AVX512_SUMS; i++) __asm__ volatile("" ::"v"(sums[i]));
 }
+#endif
 
 __attribute__((target("avx2,fma"))) static void multiply_floats_avx2(void) {
   __m256 sums[VNNI_SUMS], weights = _mm256_set1_ps(0.5f), values = _mm256_set1_ps(0.25f);
@@ -51,6 +54,7 @@ __attribute__((target("avx2,fma"))) static void multiply_floats_avx2(void) {
   for (int i = 0; i < VNNI_SUMS; i++) __asm__ volatile("" ::"x"(sums[i]));
 }
 
+#ifdef GUST_HAVE_AVX512
 __attribute__((target("avx512f"))) static void multiply_floats_avx512(void) {
   __m512 sums[AVX512_SUMS], weights = _mm512_set1_ps(0.5f), values = _mm512_set1_ps(0.25f);
   for (int i = 0; i < AVX512_SUMS; i++) sums[i] = _mm512_setzero_ps();
@@ -61,11 +65,9 @@ __attribute__((target("avx512f"))) static void multiply_floats_avx512(void) {
     }
   for (int i = 0; i < AVX512_SUMS; i++) __asm__ volatile("" ::"v"(sums[i]));
 }
+#endif
 
-/* What came with gcc 11 and clang 12. */
-#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
-#define HAVE_AVXVNNI_AND_AMX
-
+#ifdef GUST_HAVE_AVXVNNI
 __attribute__((target("avx2,avxvnni"))) static void multiply_vnni_vex(void) {
   __m256i sums[VNNI_SUMS], weights = _mm256_set1_epi8(57), values = _mm256_set1_epi8(-127);
   for (int i = 0; i < VNNI_SUMS; i++) sums[i] = _mm256_setzero_si256();
@@ -97,7 +99,9 @@ static void multiply_avxvnni(void) {
   else
     multiply_vnni_evex();
 }
+#endif
 
+#ifdef GUST_HAVE_AMX
 /* Eight tiles of 16 rows of 64 bytes: six sums, which with 16 cycles each cover
  * the latency of 52, and two operands (Intel's optimization manual, chapter on
  * AMX). What they hold does not matter to the time; loadconfig zeroes them. */
@@ -105,19 +109,19 @@ static void multiply_avxvnni(void) {
 #define AMX_SUMS 6
 #define AMX_TILE_MULTIPLY_ADDS (16.0 * 16 * 64)
 
-typedef struct tile_config {
+/* A constant, not a local variable: gcc's _tile_loadconfig tells the compiler of
+ * the first 8 of these 64 bytes only, and what is stored to the others of a local
+ * variable would be left out. */
+static const struct {
   uint8_t palette, start_row, reserved[14];
   uint16_t row_bytes[16];
   uint8_t rows[16];
-} tile_config;
+} tile_config = {.palette = 1,
+                 .row_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                 .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 __attribute__((target("amx-tile,amx-int8"))) static void multiply_amx(void) {
-  tile_config config = {.palette = 1};
-  for (int i = 0; i < 8; i++) {
-    config.row_bytes[i] = 64;
-    config.rows[i] = 16;
-  }
-  _tile_loadconfig(&config);
+  _tile_loadconfig(&tile_config);
   for (unsigned r = 0; r < AMX_ROUNDS; r++) {
     _tile_dpbssd(0, 6, 7);
     _tile_dpbssd(1, 6, 7);
@@ -132,9 +136,13 @@ __attribute__((target("amx-tile,amx-int8"))) static void multiply_amx(void) {
 
 const multiply_loop multiply_loops[] = {
     {"avx2", multiply_avx2, 32.0 * AVX2_SUMS *ROUNDS},
+#ifdef GUST_HAVE_AVX512
     {"avx512", multiply_avx512, 64.0 * AVX512_SUMS *ROUNDS},
-#ifdef HAVE_AVXVNNI_AND_AMX
+#endif
+#ifdef GUST_HAVE_AVXVNNI
     {"avxvnni", multiply_avxvnni, 32.0 * VNNI_SUMS *ROUNDS},
+#endif
+#ifdef GUST_HAVE_AMX
     {"amx", multiply_amx, AMX_TILE_MULTIPLY_ADDS *AMX_SUMS *AMX_ROUNDS},
 #endif
     {NULL, NULL, 0},
@@ -144,8 +152,10 @@ const multiply_loop multiply_loops[] = {
 const multiply_loop float_loops[] = {
     {"avx2", multiply_floats_avx2, 8.0 * VNNI_SUMS *ROUNDS},
     {"avxvnni", multiply_floats_avx2, 8.0 * VNNI_SUMS *ROUNDS},
+#ifdef GUST_HAVE_AVX512
     {"avx512", multiply_floats_avx512, 16.0 * AVX512_SUMS *ROUNDS},
     {"amx", multiply_floats_avx512, 16.0 * AVX512_SUMS *ROUNDS},
+#endif
     {NULL, NULL, 0},
 };
 

@@ -9,13 +9,14 @@
 /* Everything but weights and cache: an estimate. */
 #define SCRATCH_BYTES ((uint64_t)64 << 20)
 
-/* A mapped file's share of what the same weights give in huge pages: 13 to 24 of
- * 33.5 GB/s on a two-core Xeon. */
-#define MAPPED_SHARE 0.55
+/* A mapped file's share of what the same weights give in huge pages. Held in 4 KiB
+ * pages it was 13 to 24 of 33.5 GB/s (two cores of a Xeon), in folios of 2 MiB all of
+ * it (docs/BENCHMARKS.md); nothing tells beforehand which. The middle of 0.39 to 1. */
+#define MAPPED_SHARE 0.7
 
 /* Typical shares of the probes. Measured is what gust bench --synthetic mistral-7b
- * --prompt 128 --gen 24 --reps 3 gave on two Zen 4 cores; the rest is assumed from
- * it until somebody measures. */
+ * --type q4 --prompt 512 --gen 16 gave on two cores of an AMD EPYC (Zen 4); the rest
+ * is assumed from it until somebody measures. */
 static const struct {
   const char *level;
   bool measured[2]; /* q4, q8 */
@@ -23,7 +24,7 @@ static const struct {
 } fractions[] = {
     {"avx2", {false, false}, {0.80, 0.80}, {0.50, 0.45}},
     {"avxvnni", {false, false}, {0.80, 0.80}, {0.50, 0.45}},
-    {"avx512", {true, false}, {0.90, 0.85}, {0.61, 0.50}},
+    {"avx512", {true, false}, {0.90, 0.85}, {0.62, 0.50}},
     {"amx", {false, false}, {0.85, 0.85}, {0.10, 0.10}},
     {"neon", {false, false}, {0.75, 0.75}, {0.45, 0.45}},
     {"dotprod", {false, false}, {0.75, 0.75}, {0.45, 0.45}},
@@ -46,8 +47,7 @@ prediction predict(const model_cost *cost, const prediction_basis *basis) {
   prediction result = {.peak_memory = cost->file_bytes + beside,
                        .decode_tps = (double)NAN,
                        .prefill_tps = (double)NAN};
-  /* As model.c decides. */
-  result.copy = available > GUST_AUTO_HEADROOM && cost->file_bytes < available - GUST_AUTO_HEADROOM;
+  result.copy = gust_auto_copies(cost->file_bytes, available);
   find_fractions(&result, basis);
   if (isnan(result.decode_fraction)) {
     result.limit = LIMIT_LEVEL;

@@ -5,11 +5,11 @@
 #include "model_cost.h"
 
 typedef struct prediction_basis {
-  const char *level;                       /* of the kernels that would be used */
-  bool eight_bits;                         /* the weights: q8, else q4 */
-  double bandwidth;                        /* bytes per second, the probe's */
-  double multiply_peak;                    /* multiply-adds per second; 0: unknown */
-  uint64_t memory_total, memory_available; /* bytes; 0: unknown */
+  const char *level;         /* of the kernels that would be used */
+  bool eight_bits;           /* the weights: q8, else q4 */
+  double bandwidth;          /* bytes per second, the probe's */
+  double multiply_peak;      /* multiply-adds per second; 0: unknown */
+  uint64_t memory_available; /* bytes; 0: unknown */
 } prediction_basis;
 
 typedef enum prediction_limit {
@@ -23,7 +23,7 @@ typedef struct prediction {
   uint64_t peak_memory;   /* bytes: weights, scratch, and the cache of
                              PREDICTION_POSITIONS */
   bool copy;              /* what --load auto would do; else the file is mapped */
-  bool measured;          /* the fractions were, for this level; else they are another's */
+  bool measured;          /* the fractions were, for this level and type; else they are assumed */
   double decode_fraction; /* of the bandwidth; NaN: none is known */
   double prefill_fraction;
   double decode_tps, prefill_tps; /* NaN: cannot be told */

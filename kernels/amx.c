@@ -33,6 +33,12 @@ static GUST_INLINE void expand_block(weight_chunk *chunk, size_t b, const uint8_
 
 /* --- tiles ------------------------------------------------------------------------- */
 
+/* The compilers' tile intrinsics do not say that they read memory: what they read
+ * must have been written before this. */
+static inline void before_tiles_read(const void *written) {
+  __asm__ volatile("" ::"r"(written) : "memory");
+}
+
 /* Tiles 0, 1: dot products; 2, 3: activations, of the first 16 and the other
  * tokens; 4: weights, four columns of 16 rows in a tile's row, as panels have them. */
 static void configure_tiles(size_t tokens) {
@@ -55,6 +61,7 @@ static void configure_tiles(size_t tokens) {
     config.row_bytes[i] = tiles[i].row_bytes;
     config.rows[i] = tiles[i].rows;
   }
+  before_tiles_read(&config);
   _tile_loadconfig(&config);
 }
 
@@ -97,6 +104,7 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
   (void)bits; /* expanded, both are signed bytes */
   _Alignas(64) int32_t dots[2][TILE_TOKENS][GUST_PANEL_ROWS];
   configure_tiles(tokens);
+  before_tiles_read(chunk);
   multiply_block(dots[0], chunk, x, 0, tokens);
   for (size_t b = 0; b < blocks; b++) {
     if (b + 1 < blocks) multiply_block(dots[(b + 1) % 2], chunk, x, b + 1, tokens);

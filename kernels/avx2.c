@@ -5,16 +5,14 @@
 
 #include "lanes_avx2.h"
 /* Before kernels.h, which float_kernels.h includes. */
+#include "calibration_kernels.h"
 #include "float_kernels.h"
 #include "levels.h"
-#include "calibration_kernels.h"
 #include "weight_kernels.h"
 
 /* By measurement (docs/BENCHMARKS.md). */
 #define LEVEL_HAS_VNNI 0
 #define TILE_TOKENS 4
-#define DECODE_PANELS 1
-#define PREFETCH_AHEAD 4352
 #include "products_256.h"
 
 void gust_kernels_fill_avx2(gust_kernels *kernels) {

@@ -6,24 +6,16 @@
 
 #include "lanes_avx512.h"
 /* Before kernels.h, which float_kernels.h includes. */
+#include "calibration_kernels.h"
 #include "float_kernels.h"
 #include "levels.h"
-#include "calibration_kernels.h"
 #include "weight_kernels.h"
 #include "weights_512.h"
-
-/* Panels a decoding thread walks at once: four keep enough cache lines under way.
- * Bytes ahead of its lines at which it prefetches. */
-#define DECODE_PANELS 4
-#define PREFETCH_AHEAD 2176
 
 static inline __m512i broadcast_quad(const int8_t *p) {
   int32_t quad;
   memcpy(&quad, p, 4);
   return _mm512_set1_epi32(quad);
-}
-static inline void prefetch_line(const uint8_t *p) {
-  _mm_prefetch((const char *)p + PREFETCH_AHEAD, _MM_HINT_T0);
 }
 /* --- many tokens ------------------------------------------------------------------ */
 
@@ -89,6 +81,8 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
 
 /* --- a lone token ----------------------------------------------------------------- */
 
+#include "lone_token_product.h"
+
 /* A block's integer dot products. They start at -64 (-62 where the row's shift
  * bit is set) times the sum of the activations, which takes the bias out and the
  * shift in. */
@@ -123,8 +117,8 @@ static GUST_INLINE __m512 add_block(__m512 acc, int bits, const uint8_t *tile, s
   size_t in_tile = b % GUST_TILE_BLOCKS;
   const int8_t *codes = x->codes + GUST_BLOCK_K * b;
   const uint8_t *lines = tile + GUST_LINE + in_tile * (size_t)bits * GUST_LINE;
-  if (in_tile == 0) prefetch_line(tile);
-  for (int j = 0; j < bits; j++) prefetch_line(lines + (size_t)j * GUST_LINE);
+  if (in_tile == 0) PREFETCH_LINE(tile);
+  for (int j = 0; j < bits; j++) PREFETCH_LINE(lines + (size_t)j * GUST_LINE);
   __m128i packed = load_scale_bytes(tile + GUST_PANEL_ROWS * in_tile);
   __m512i dot, scales;
   if (bits == 4) {
@@ -138,8 +132,6 @@ static GUST_INLINE __m512 add_block(__m512 acc, int bits, const uint8_t *tile, s
   __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_cvtepi32_ps(scales));
   return _mm512_fmadd_ps(scaled, _mm512_set1_ps(x->scales[b]), acc);
 }
-
-#include "lone_token_product.h"
 
 /* --- the products ----------------------------------------------------------------- */
 

@@ -26,8 +26,6 @@
 /* By measurement (docs/BENCHMARKS.md). */
 #define LEVEL_HAS_VNNI 1
 #define TILE_TOKENS 6
-#define DECODE_PANELS 1
-#define PREFETCH_AHEAD 4352
 #include "products_256.h"
 
 void FILL(gust_kernels *kernels) {

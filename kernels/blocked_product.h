@@ -33,7 +33,8 @@
  *   fma(float, scale, -1.5 * 2^23 * scale)
  * has the exact integer times scale for its only unrounded value, so it rounds
  * as float(integer) * scale does. |integer| <= 32 * 128 * 127 < 2^22, and the
- * offset needs 10 bits of mantissa. */
+ * offset needs 10 bits of mantissa. A zero may come out with the other sign, which
+ * the sum it is added to, never a negative zero, does not show. */
 #define START_BITS 0x4b400000
 #define START_VALUE 12582912.0f
 

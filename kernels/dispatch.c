@@ -33,12 +33,15 @@ static bool has_avx2(void) {
   return __get_cpuid_count(7, 0, &a, &b7, &c7, &d) && ALL_OF(b7, (unsigned)bit_AVX2);
 }
 
+#ifdef GUST_HAVE_AVXVNNI
 /* CPUID leaf 7, its first sub-leaf: EAX bit 4. */
 static bool has_avxvnni(void) {
   unsigned a, b, c, d;
   return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && ALL_OF(a, 1u << 4);
 }
+#endif
 
+#ifdef GUST_HAVE_AVX512
 static bool has_avx512(void) {
   unsigned a, b, c, d;
   if (!has_avx2() || !ALL_OF(saved_registers(), 0xe6u)) return false; /* + opmask, ZMM */
@@ -46,7 +49,9 @@ static bool has_avx512(void) {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ALL_OF(b, foundation) &&
          ALL_OF(c, (unsigned)bit_AVX512VNNI);
 }
+#endif
 
+#ifdef GUST_HAVE_AMX
 /* Tiles are state of 8 KiB a thread; Linux saves it for processes that asked. */
 static bool may_use_tiles(void) {
 #if defined(__linux__) && defined(SYS_arch_prctl)
@@ -65,8 +70,9 @@ static bool has_amx(void) {
          may_use_tiles();
 }
 #endif
+#endif
 
-#if defined(GUST_HAVE_DOTPROD) || defined(GUST_HAVE_I8MM)
+#ifdef GUST_HAVE_DOTPROD
 #if defined(__linux__)
 #include <sys/auxv.h>
 
@@ -75,9 +81,11 @@ static bool has_amx(void) {
 static bool has_dotprod(void) {
   return getauxval(AT_HWCAP) >> 20 & 1;
 }
+#ifdef GUST_HAVE_I8MM
 static bool has_i8mm(void) {
   return has_dotprod() && (getauxval(AT_HWCAP2) >> 13 & 1);
 }
+#endif
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
 
@@ -89,17 +97,21 @@ static bool has_feature(const char *name) {
 static bool has_dotprod(void) {
   return has_feature("hw.optional.arm.FEAT_DotProd");
 }
+#ifdef GUST_HAVE_I8MM
 static bool has_i8mm(void) {
   return has_dotprod() && has_feature("hw.optional.arm.FEAT_I8MM");
 }
+#endif
 #else
 /* No way to ask is known here. */
 static bool has_dotprod(void) {
   return false;
 }
+#ifdef GUST_HAVE_I8MM
 static bool has_i8mm(void) {
   return false;
 }
+#endif
 #endif
 #endif
 
@@ -118,7 +130,9 @@ static const struct {
     {"avx2", has_avx2, gust_kernels_fill_avx2},
 #endif
 #ifdef GUST_HAVE_AVXVNNI
+#ifdef GUST_HAVE_AVX512
     {"avxvnni", has_avx512, gust_kernels_fill_avxvnni_evex},
+#endif
     {"avxvnni", has_avxvnni, gust_kernels_fill_avxvnni},
 #endif
 #ifdef GUST_HAVE_AVX512

@@ -132,7 +132,7 @@ static void quantize_lanes(gust_activations *dst, size_t token, const float *x) 
   for (size_t b = 0; b < blocks; b++, x += 32, codes += 32) {
     vf a0 = v_load(x), a1 = v_load(x + 16);
     float most = v_hmax(v_max(v_abs(a0), v_abs(a1)));
-    /* Blocks of zeros, of subnormals and with infinities become zeros. */
+    /* Blocks of zeros, near subnormals, and of huge values and infinities become zeros. */
     if (!(most >= 0x1p-119f && most <= 0x1p120f)) {
       memset(codes, 0, 32);
       scales[b] = 0;

@@ -142,8 +142,9 @@ typedef struct gust_kernels {
   gust_matmul_quantized_fn *matmul_q4, *matmul_q8;
   gust_matmul_dense_fn *matmul_bf16, *matmul_f32;
 
-  /* Quantizes row `token`; x is k_padded floats. A block with an infinity
-   * counts as zeros, a NaN as -127. */
+  /* Quantizes row `token`; x is k_padded floats. A block whose largest magnitude is
+   * below 2^-119 or above 2^120, infinity included, counts as zeros. What a block
+   * with a NaN counts as depends on where in it the NaN is. */
   void (*quantize)(gust_activations *dst, size_t token, const float *x);
 
   /* dst = x / sqrt(mean(x^2) + eps) * weight (Zhang & Sennrich 2019). n true

@@ -149,7 +149,7 @@ static inline __m256i look_up(const int8_t *table, __m256i index, __m256i half) 
   return _mm256_blendv_epi8(_mm256_shuffle_epi8(_mm256_broadcastsi128_si256(first), index),
                             _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(last), index), half);
 }
-/* Half steps as 32 bits; below 0 and infinities come out negative. */
+/* Half steps as 32 bits; what is below 0, -inf too, comes out negative. */
 static inline __m256i half_steps(__m256 x) {
   return _mm256_cvttps_epi32(_mm256_min_ps(x, _mm256_set1_ps(GUST_Q4_LAST_HALF_STEP)));
 }

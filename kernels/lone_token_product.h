@@ -1,9 +1,7 @@
 /* The product of a quantized matrix with one token (decoding), which is bound by
  * reading the weights; the x86 levels share this text.
  *
- * Before including this a level defines add_block(acc, bits, tile, b, x), which
- * adds block b of a row to the sums of a panel and prefetches, and DECODE_PANELS,
- * the panels walked at once: several streams keep more cache lines under way. */
+ * After including this a level defines add_block. */
 #ifndef GUST_LONE_TOKEN_PRODUCT_H
 #define GUST_LONE_TOKEN_PRODUCT_H
 
@@ -11,6 +9,20 @@
 #include <stdint.h>
 
 #include "kernels.h"
+
+/* Panels a thread walks at once, since several streams keep more cache lines under
+ * way, and how far ahead of its lines it prefetches (docs/BENCHMARKS.md). */
+#define DECODE_PANELS 4
+#define PREFETCH_AHEAD 2176
+
+/* A macro: gcc 12 takes a function that only prefetches for one without effect and
+ * drops calls of it. */
+#define PREFETCH_LINE(p) _mm_prefetch((const char *)(p) + PREFETCH_AHEAD, _MM_HINT_T0)
+
+/* acc + what block b of a panel's rows adds to it, rounded as the reference rounds it;
+ * `tile` is the block's tile. Prefetches the lines that lie ahead of those it reads. */
+static GUST_INLINE vf add_block(vf acc, int bits, const uint8_t *tile, size_t b,
+                                const gust_activations *x);
 
 /* `panels` (a constant) panels, block by block in turn. */
 static GUST_INLINE void multiply_panels(float *dst, int bits, const uint8_t *panel,

@@ -35,7 +35,9 @@ void os_unmap_file(os_map *map);
 void os_will_need(const os_map *map, size_t offset, size_t bytes);
 void os_dont_need(const os_map *map, size_t offset, size_t bytes);
 /* Waits until those pages are in memory and mapped; for several threads at once.
- * False when they cannot be read. */
+ * False when they cannot be read: the file has become shorter, or its disk fails.
+ * Where the kernel cannot be asked (Linux before 5.14, other systems) either is a
+ * SIGBUS instead, as it is for whoever reads the mapping later. */
 bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */

@@ -174,16 +174,15 @@ void os_dont_need(const os_map *map, size_t offset, size_t bytes) {
 bool os_fetch(const os_map *map, size_t offset, size_t bytes) {
   if (offset >= map->bytes) return true;
   if (bytes > map->bytes - offset) bytes = map->bytes - offset;
-  size_t page = page_bytes(), end = offset + bytes;
+  size_t page = page_bytes(), begin = offset & ~(page - 1), end = offset + bytes;
 #ifdef MADV_POPULATE_READ
-  size_t begin = offset & ~(page - 1);
   if (madvise((void *)((uintptr_t)map->data + begin), end - begin, MADV_POPULATE_READ) == 0)
     return true;
   if (errno == EFAULT) errno = EIO;  /* the file has become shorter, or its disk fails */
   if (errno != EINVAL) return false; /* EINVAL: a kernel before 5.14 */
 #endif
   const volatile uint8_t *data = map->data;
-  for (size_t at = offset; at < end; at += page) (void)data[at];
+  for (size_t at = begin; at < end; at += page) (void)data[at];
   return true;
 }
 

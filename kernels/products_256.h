@@ -4,9 +4,7 @@
  *
  * Before including this a level defines
  *   LEVEL_HAS_VNNI   0 or 1
- *   TILE_TOKENS      tokens of the register tile of many tokens: 4 or 6
- *   DECODE_PANELS    panels a decoding thread walks at once
- *   PREFETCH_AHEAD   bytes ahead of its lines at which it prefetches */
+ *   TILE_TOKENS      tokens of the register tile of many tokens: 4 or 6 */
 #ifndef GUST_PRODUCTS_256_H
 #define GUST_PRODUCTS_256_H
 
@@ -184,7 +182,8 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
   switch (tokens) {
     TOKENS(1)
     TOKENS(2)
-    TOKENS(3) TOKENS(4)
+    TOKENS(3)
+    TOKENS(4)
 #if TILE_TOKENS > 4
         TOKENS(5) TOKENS(6)
 #endif
@@ -193,6 +192,8 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
 }
 
 /* --- a lone token ----------------------------------------------------------------- */
+
+#include "lone_token_product.h"
 
 /* A block's integer dot products for rows 8 half + lane. They start at -64 (or,
  * where the row's shift bit is set, -62) times the sum of the activations, which
@@ -218,10 +219,6 @@ static GUST_INLINE __m256i q8_dot(const uint8_t *lines, const int8_t *x, int32_t
   return dot;
 }
 
-static inline void prefetch_line(const uint8_t *p) {
-  _mm_prefetch((const char *)p + PREFETCH_AHEAD, _MM_HINT_T0);
-}
-
 /* acc += block b's dot product * its scale * the activation's scale, as the
  * reference rounds it. */
 static GUST_INLINE vf add_block(vf acc, int bits, const uint8_t *tile, size_t b,
@@ -229,8 +226,8 @@ static GUST_INLINE vf add_block(vf acc, int bits, const uint8_t *tile, size_t b,
   size_t in_tile = b % GUST_TILE_BLOCKS;
   const int8_t *codes = x->codes + GUST_BLOCK_K * b;
   const uint8_t *lines = tile + GUST_LINE + in_tile * (size_t)bits * GUST_LINE;
-  if (in_tile == 0) prefetch_line(tile);
-  for (int j = 0; j < bits; j++) prefetch_line(lines + (size_t)j * GUST_LINE);
+  if (in_tile == 0) PREFETCH_LINE(tile);
+  for (int j = 0; j < bits; j++) PREFETCH_LINE(lines + (size_t)j * GUST_LINE);
   block_scales s = load_block_scales(tile + GUST_PANEL_ROWS * in_tile, bits);
   __m256i dot[2];
   for (size_t half = 0; half < 2; half++)
@@ -240,8 +237,6 @@ static GUST_INLINE vf add_block(vf acc, int bits, const uint8_t *tile, size_t b,
                     V_PAIR(_mm256_cvtepi32_ps(s.scale[0]), _mm256_cvtepi32_ps(s.scale[1])));
   return v_fma(scaled, v_set1(x->scales[b]), acc);
 }
-
-#include "lone_token_product.h"
 
 /* --- the products ------------------------------------------------------------------ */
 

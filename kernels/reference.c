@@ -2,9 +2,9 @@
  * computes, bit by bit. */
 #include "lanes_c.h"
 /* Before kernels.h, which float_kernels.h includes. */
+#include "calibration_kernels.h"
 #include "float_kernels.h"
 #include "levels.h"
-#include "calibration_kernels.h"
 #include "weight_kernels.h"
 
 static const int8_t q4_levels[16] = GUST_Q4_LEVELS;

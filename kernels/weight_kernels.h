@@ -114,7 +114,8 @@ static inline void q4_try(q4_fit *best, const weight_block *b, vf inverse, vf sh
     ll = v_add(ll, v_mul(v_mul(v_set1(b->w[k + 1]), l1), l1));
   }
   vf scale = v_rint(v_max(v_min(v_div(xl, ll), v_set1(Q4_MAX_SCALE)), v_set1(Q4_MIN_SCALE)));
-  /* A NaN, of levels that are all 0, is never less. */
+  /* Levels that are all 0 give 0 / 0, which is held at a scale that leaves all of the
+   * energy: never less. */
   vf error = v_sub(b->energy, v_mul(scale, v_sub(v_add(xl, xl), v_mul(scale, ll))));
   best->scale = v_select_lt(error, best->error, scale, best->scale);
   best->shift = v_select_lt(error, best->error, shift, best->shift);

@@ -13,7 +13,8 @@
 #   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
 #                done, under qemu
 #   --all        all of these
-# --werror makes compiler warnings errors. TEST names the tests to run.
+# --werror makes compiler warnings errors. TEST names the tests to run; each has to
+# be in one of the builds at least (sanitizers leave out emulated levels).
 #
 # The last line counts the results, from meson's own log: a skipped test is no
 # passed test. Fails when a test failed or none passed.
@@ -49,6 +50,7 @@ fi
 modes=
 werror=false
 chosen=
+found=
 for arg in "$@"; do
   case "$arg" in
     --plain | --clang | --sanitize | --tsan | --valgrind | --arm) modes="$modes ${arg#--}" ;;
@@ -90,11 +92,33 @@ count_results() {
   skipped=$((skipped + not_run))
 }
 
-# Those of the names given that this build has tests of.
-existing_of() {
+# Keeps those of $only that this build has tests of. Which of the command line's
+# were in any build is for the end; the lists above must be there whole.
+keep_existing() {
   known=$("$MESON" test -C "$build" --list 2>/dev/null)
-  for test in "$@"; do
-    echo "$known" | grep -q -e "^$test\$" -e " / $test\$" && echo "$test"
+  wanted=$only
+  only=
+  for test in $wanted; do
+    if echo "$known" | grep -q -e "^$test\$" -e " / $test\$"; then
+      only="$only $test"
+    else
+      say "$build: there is no test $test"
+      [ -n "$chosen" ] || failed=$((failed + 1))
+    fi
+  done
+  found="$found $only"
+}
+
+# Names on the command line that no build had.
+count_unknown() {
+  for test in $chosen; do
+    case " $found " in
+      *" $test "*) ;;
+      *)
+        say "no test is called $test"
+        failed=$((failed + 1))
+        ;;
+    esac
   done
 }
 
@@ -117,8 +141,10 @@ run_tests() {
   fi
   grep -i -A4 'warning:' "$root/build-test.log"
   rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
-  # shellcheck disable=SC2086
-  [ -z "$only" ] || only=$(existing_of $only)
+  if [ -n "$only" ]; then
+    keep_existing
+    [ -n "$only" ] || return # without names, meson would run everything
+  fi
   # shellcheck disable=SC2086
   "$MESON" test -C "$build" --print-errorlogs "$@" $only </dev/null
   count_results $?
@@ -169,5 +195,6 @@ need_tools
 for mode in $modes; do
   run_mode "$mode"
 done
+count_unknown
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -81,14 +81,16 @@ typedef struct gust_model gust_model;
 typedef enum gust_load {
   GUST_LOAD_AUTO = 0, /* copy when memory allows, else mmap */
   GUST_LOAD_MMAP = 1, /* map the file and read it ahead if memory holds it */
-  GUST_LOAD_COPY = 2  /* read it into huge pages: fastest decoding */
+  GUST_LOAD_COPY = 2  /* read it into huge pages: decoding can be faster, depending on
+                         the kernel and the file system */
 } gust_load;
 
 typedef struct gust_model_options {
   gust_load load;
   bool lazy;       /* a mapping's pages come in as they are used: for a look at the file */
   uint64_t bytes;  /* the file is the first so many of what lies there; 0: all */
-  uint64_t memory; /* bytes to count as available, if less are than the system says; 0: those */
+  uint64_t memory; /* bytes: the most to count as available, and the figure taken when the
+                      system tells none; 0: the system's */
   gust_progress_fn *progress; /* bytes; may be NULL */
   void *user;
 } gust_model_options;

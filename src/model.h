@@ -43,6 +43,11 @@ gust_status gust_model_resolve(gust_model *model, const char *where, gust_error 
  * programs. */
 #define GUST_AUTO_HEADROOM ((uint64_t)1 << 30)
 
+/* Whether it copies, given how much memory is available (0: unknown, it maps). */
+static inline bool gust_auto_copies(uint64_t file_bytes, uint64_t available) {
+  return available > GUST_AUTO_HEADROOM && file_bytes < available - GUST_AUTO_HEADROOM;
+}
+
 /* The configuration and the placed tensors of a synthetic model (gust.h), without
  * weights and tokenizer: what it would cost. For gust_header_clear. */
 gust_status gust_synthetic_header(gust_header *header, const char *shape, const char *type,

@@ -1,5 +1,6 @@
 /* Copying reads the file with all threads into huge pages: the same bytes as the
- * mapping, faster to walk, gone with the process. Mapping shares the pages of
+ * mapping, gone with the process. They can be faster to walk: it depends on the
+ * pages in which kernel and file system hold the file. Mapping shares the pages of
  * the file between processes and runs; they are read ahead, with all threads as
  * well, unless there is no room for them. docs/BENCHMARKS.md compares the two. */
 #include "model_load.h"
@@ -125,12 +126,10 @@ gust_status gust_model_load(gust_model *model, const char *path, const gust_mode
   if (load != GUST_LOAD_AUTO && load != GUST_LOAD_MMAP && load != GUST_LOAD_COPY)
     return gust_fail(err, GUST_E_ARGUMENT, "%s: unknown way of loading %d", path, (int)load);
   uint64_t available = os_available_memory();
-  if (options->memory && options->memory < available) available = options->memory;
-  if (load == GUST_LOAD_AUTO) {
-    bool roomy =
-        available > GUST_AUTO_HEADROOM && model->header.file_bytes < available - GUST_AUTO_HEADROOM;
-    load = roomy ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
-  }
+  if (options->memory && (available == 0 || options->memory < available))
+    available = options->memory;
+  if (load == GUST_LOAD_AUTO)
+    load = gust_auto_copies(model->header.file_bytes, available) ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
   model->info.load = load;
   if (load == GUST_LOAD_COPY) return copy_file(model, path, options, err);
   return map_file(model, path, options, available, err);

@@ -226,6 +226,8 @@ static void test_probe_again(void) {
   CHECK_CONTAINS(bandwidth_probe_way(probe, way), "-bit loads, ");
   bandwidth_probe_destroy(probe);
   bandwidth_probe_destroy(NULL);
+  CHECK(bandwidth_probe_bytes(0) <= (uint64_t)4 << 30);
+  CHECK_EQ_INT(bandwidth_probe_bytes(UINT64_MAX), 64 << 20);
   CHECK_EQ_INT(bandwidth_probe_create(&probe, pool, SIZE_MAX, NULL, NULL, &err), GUST_E_MEMORY);
   CHECK(probe == NULL);
   gust_pool_destroy(pool);

@@ -203,11 +203,8 @@ static const model_cost round_cost = {.file_bytes = 4 * GB,
                                       .kv_bytes_per_position = 131072};
 
 static void test_predictions(void) {
-  prediction_basis basis = {.level = "avx512",
-                            .bandwidth = 40e9,
-                            .multiply_peak = 700e9,
-                            .memory_total = 16 * GB,
-                            .memory_available = 8 * GB};
+  prediction_basis basis = {
+      .level = "avx512", .bandwidth = 40e9, .multiply_peak = 700e9, .memory_available = 8 * GB};
   prediction p = predict(&round_cost, &basis);
   CHECK(p.copy && p.measured);
   CHECK_EQ_INT(p.limit, LIMIT_BANDWIDTH);
@@ -418,6 +415,20 @@ static void test_text(void) {
   run_result_clear(&r);
 }
 
+/* Each row says whether its shares were measured; of q8 they were on no level. */
+static void test_assumed_rows(void) {
+  run_result r = run_gust(NULL, "doctor", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  if (gust_cpu_level(1)) {
+    CHECK_CONTAINS(r.out, " *\npredicted with ");
+    CHECK_CONTAINS(r.out, "\n* nobody has measured level ");
+    char *q8 = strstr(r.out, "\nq8 "), *q4 = strstr(r.out, "\nq4 ");
+    bool measured = strstr(r.out, "; gust uses avx512 on ") != NULL;
+    if (CHECK(q4 && q8 && q4 < q8)) CHECK_EQ_INT(q8[-1] != '*', measured);
+  }
+  run_result_clear(&r);
+}
+
 static void test_misuse(void) {
   CHECK_GUST(2, "",
              "gust doctor: unexpected argument 'x'; usage: gust doctor [--json] [--threads N]\n",
@@ -449,5 +460,6 @@ int main(void) {
   test_misuse();
   test_json();
   test_text();
+  test_assumed_rows();
   return check_finish();
 }

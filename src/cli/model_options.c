@@ -41,8 +41,8 @@ const cli_option model_options[] = {
     {.name = "load",
      .kind = OPTION_CHOICE,
      .argument = "auto|mmap|copy",
-     .help = "map the file, or copy it into huge pages, which decodes faster; default auto: copy "
-             "when memory allows",
+     .help = "map the file, or copy it into huge pages, which can decode faster, depending on "
+             "kernel and file system; default auto: copy when memory allows",
      .place = offsetof(model_values, load)},
     QUIET_OPTION,
     {.name = NULL},

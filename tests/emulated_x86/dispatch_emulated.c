@@ -24,7 +24,7 @@ static const struct {
 
 bool gust_kernels_select(gust_kernels *kernels, const char *cap) {
   size_t last = 0;
-  while (last < LEVELS && cap && strcmp(levels[last].name, cap) != 0) last++;
+  while (last < LEVELS && (!cap || strcmp(levels[last].name, cap) != 0)) last++;
   if (cap && last == LEVELS) return false;
   memset(kernels, 0, sizeof *kernels);
   for (size_t i = 0; i < LEVELS && i <= last; i++) levels[i].fill(kernels);
