@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "calibration_forward.h"
-#include "calibration_text.h"
 #include "checksum.h"
 #include "covariance.h"
 #include "matrix_rounder.h"
+#include "os.h"
 
 #define NAME_BYTES 96
 
@@ -32,7 +32,6 @@ typedef struct run {
   tensor_sensitivity *sensitivities; /* to be measured, of the matrices not kept, and */
   const bool *kept;                  /* nothing to be rounded; or NULL */
   const gust_config *config;
-  calibration_ids ids;
   calibration_forward forward;
   calibration_stream exact, rounded; /* through the source's weights, the rounded ones */
   matrix_rounder rounder;
@@ -41,6 +40,12 @@ typedef struct run {
 } run;
 
 /* --- tensors ------------------------------------------------------------------------------ */
+
+#define EMBEDDING "model.embed_tokens.weight"
+
+bool calibration_rounds(const gust_tensor *t) {
+  return tensor_types_is_quantized(t) && strcmp(t->name, EMBEDDING) != 0;
+}
 
 static gust_status find_tensor(const run *r, const char *name, layer_matrix *m, gust_error *err) {
   const gust_header *header = r->job->header;
@@ -79,7 +84,8 @@ static size_t index_of(const run *r, const layer_matrix *m) {
   return (size_t)(m->target - r->job->header->tensors);
 }
 
-/* Writes what was rounded, if it is not in the file already, and lets go of it. */
+/* Writes what was rounded, if it is not in the file already, and lets go of it and of
+ * the source's pages. */
 static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   const calibration *job = r->job;
   gust_status status = GUST_OK;
@@ -90,6 +96,7 @@ static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   if (m->packed && !status)
     status = job->finished(job->user, index_of(r, m), m->error, m->energy, err);
   layer_matrix_clear(m);
+  os_dont_need(&m->file->map, m->source->offset, m->source->bytes);
   return status;
 }
 
@@ -102,11 +109,14 @@ static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count
   *all = true;
   for (size_t i = 0; i < count; i++) {
     layer_matrix *m = &matrices[i];
-    if (!layer_matrix_is_quantized(m)) continue;
+    if (!tensor_types_is_quantized(m->target)) continue;
     gust_status status = layer_matrix_reserve(m, err);
     if (status) return status;
     m->restored = r->job->restore(r->job->user, index_of(r, m), m->packed, &m->error, &m->energy);
-    if (!m->restored) *all = false;
+    if (!m->restored) {
+      memset(m->packed, 0, m->packed_bytes); /* of what may have been read */
+      *all = false;
+    }
     if (m->restored && r->job->progress(r->job->user, m->source->bytes))
       return gust_fail(err, GUST_E_CANCELLED, "calibration was stopped");
   }
@@ -115,10 +125,10 @@ static gust_status restore_matrices(run *r, layer_matrix *matrices, size_t count
 
 static gust_status measure_matrices(run *r, const layer_matrix *matrices, size_t count,
                                     const float *x, gust_error *err) {
-  gust_status status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, NULL, NULL, err);
+  gust_status status = matrix_rounder_begin(&r->rounder, &matrices[0], x, NULL, NULL, err);
   for (size_t i = 0; i < count && !status; i++) {
     size_t index = index_of(r, &matrices[i]);
-    if (layer_matrix_is_quantized(&matrices[i]) && !r->kept[index])
+    if (tensor_types_is_quantized(matrices[i].target) && !r->kept[index])
       status = matrix_rounder_measure(&r->rounder, &matrices[i], &r->sensitivities[index], err);
   }
   return status;
@@ -132,9 +142,9 @@ static gust_status round_matrices(run *r, layer_matrix *matrices, size_t count, 
   if (r->sensitivities) return measure_matrices(r, matrices, count, x, err);
   gust_status status = restore_matrices(r, matrices, count, &all, err);
   if (!status && !all)
-    status = matrix_rounder_begin(&r->rounder, matrices[0].columns, x, difference, lag, err);
+    status = matrix_rounder_begin(&r->rounder, &matrices[0], x, difference, lag, err);
   for (size_t i = 0; i < count && !status; i++)
-    if (layer_matrix_is_quantized(&matrices[i]) && !matrices[i].restored)
+    if (tensor_types_is_quantized(matrices[i].target) && !matrices[i].restored)
       status = matrix_rounder_run(&r->rounder, &matrices[i], err);
   return status;
 }
@@ -152,15 +162,19 @@ static gust_status round_attention(run *r, gust_error *err) {
   layer_matrix *p = r->parts;
   calibration_attend(f, exact, &p[PART_Q], &p[PART_K], &p[PART_V]);
   calibration_difference(f, exact->normed, exact->normed, rounded->normed, f->hidden_stride);
-  gust_status status = round_matrices(r, &p[PART_Q], 3, rounded->normed, exact->normed, NULL, err);
+  gust_status status = matrix_rounder_pause(&r->rounder, err);
+  if (!status) status = round_matrices(r, &p[PART_Q], 3, rounded->normed, exact->normed, NULL, err);
   if (status) return status;
   calibration_attend(f, rounded, &p[PART_Q], &p[PART_K], &p[PART_V]);
   const float *lag = lag_of(r);
+  status = matrix_rounder_pause(&r->rounder, err);
+  if (status) return status;
   calibration_project(f, exact, &p[PART_O], exact->attended);
   calibration_difference(f, exact->attended, exact->attended, rounded->attended, f->q_stride);
   status = round_matrices(r, &p[PART_O], 1, rounded->attended, exact->attended, lag, err);
-  if (!status) calibration_project(f, rounded, &p[PART_O], rounded->attended);
-  return status;
+  if (status) return status;
+  calibration_project(f, rounded, &p[PART_O], rounded->attended);
+  return matrix_rounder_pause(&r->rounder, err);
 }
 
 static gust_status round_feed_forward(run *r, gust_error *err) {
@@ -169,16 +183,20 @@ static gust_status round_feed_forward(run *r, gust_error *err) {
   layer_matrix *p = r->parts;
   calibration_gate(f, exact, &p[PART_GATE], &p[PART_UP]);
   calibration_difference(f, exact->normed, exact->normed, rounded->normed, f->hidden_stride);
-  gust_status status =
-      round_matrices(r, &p[PART_GATE], 2, rounded->normed, exact->normed, NULL, err);
+  gust_status status = matrix_rounder_pause(&r->rounder, err);
+  if (!status)
+    status = round_matrices(r, &p[PART_GATE], 2, rounded->normed, exact->normed, NULL, err);
   if (status) return status;
   calibration_gate(f, rounded, &p[PART_GATE], &p[PART_UP]);
   const float *lag = lag_of(r);
+  status = matrix_rounder_pause(&r->rounder, err);
+  if (status) return status;
   calibration_project(f, exact, &p[PART_DOWN], exact->gated);
   calibration_difference(f, exact->gated, exact->gated, rounded->gated, f->ffn_stride);
   status = round_matrices(r, &p[PART_DOWN], 1, rounded->gated, exact->gated, lag, err);
-  if (!status) calibration_project(f, rounded, &p[PART_DOWN], rounded->gated);
-  return status;
+  if (status) return status;
+  calibration_project(f, rounded, &p[PART_DOWN], rounded->gated);
+  return matrix_rounder_pause(&r->rounder, err);
 }
 
 static gust_status run_layer(run *r, uint32_t layer, gust_error *err) {
@@ -212,14 +230,8 @@ static gust_status run_head(run *r, gust_error *err) {
 static gust_status set_up(run *r, gust_error *err) {
   const calibration *job = r->job;
   const gust_config *config = r->config;
-  size_t token_bytes = 2 * calibration_token_bytes(config);
-  size_t most = CALIBRATION_ACTIVATION_BYTES / token_bytes;
-  if (most > CALIBRATION_MOST_TOKENS) most = CALIBRATION_MOST_TOKENS;
-  gust_status status = calibration_ids_create(&r->ids, job->header, job->text, job->text_bytes,
-                                              job->text_name, most, err);
-  if (!status)
-    status = calibration_forward_create(&r->forward, config, r->ids.ids, r->ids.count, job->kernels,
-                                        job->pool, err);
+  gust_status status = calibration_forward_create(&r->forward, config, job->ids->ids,
+                                                  job->ids->count, job->kernels, job->pool, err);
   if (!status) status = calibration_stream_create(&r->exact, &r->forward, false, err);
   if (!status) status = calibration_stream_create(&r->rounded, &r->forward, true, err);
   if (status) return status;
@@ -239,7 +251,6 @@ static void tear_down(run *r) {
   calibration_stream_destroy(&r->exact);
   calibration_stream_destroy(&r->rounded);
   calibration_forward_destroy(&r->forward);
-  calibration_ids_clear(&r->ids);
   free(r->norm);
 }
 
@@ -247,7 +258,7 @@ static void tear_down(run *r) {
 static gust_status run_model(run *r, gust_error *err) {
   layer_matrix embedding;
   gust_status status = set_up(r, err);
-  if (!status) status = find_tensor(r, "model.embed_tokens.weight", &embedding, err);
+  if (!status) status = find_tensor(r, EMBEDDING, &embedding, err);
   if (!status) {
     calibration_embed(&r->forward, &r->exact, &embedding);
     calibration_embed(&r->forward, &r->rounded, &embedding);
@@ -256,10 +267,9 @@ static gust_status run_model(run *r, gust_error *err) {
   return status ? status : run_head(r, err);
 }
 
-gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err) {
+gust_status calibration_run(const calibration *job, gust_error *err) {
   run r = {.job = job, .config = &job->header->config};
   gust_status status = run_model(&r, err);
-  *tokens = r.ids.count;
   tear_down(&r);
   return status;
 }

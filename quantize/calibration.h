@@ -14,6 +14,7 @@
 #ifndef GUST_CALIBRATION_H
 #define GUST_CALIBRATION_H
 
+#include "calibration_text.h"
 #include "checkpoint.h"
 #include "file_writer.h"
 #include "format.h"
@@ -21,22 +22,15 @@
 #include "pool.h"
 #include "tensor_types.h"
 
-/* Of a longer text the beginning is used. */
-#define CALIBRATION_ACTIVATION_BYTES ((size_t)2 << 30)
-#define CALIBRATION_MOST_TOKENS 65536u
-/* A text of fewer tokens says too little. */
-#define CALIBRATION_LEAST_TOKENS 512u
-
 typedef struct calibration {
   const checkpoint *source;
   gust_header *header; /* tensors have types and offsets; gets checksums */
   const gust_kernels *kernels;
   gust_pool *pool;
   file_writer *writer;
-  const char *text; /* special tokens in it are recognised */
-  size_t text_bytes;
-  const char *text_name; /* begins errors about the text */
-  /* After some of a matrix was rounded, with its bytes of source; true stops. */
+  const calibration_ids *ids;
+  /* After some of a matrix was rounded, with its bytes of source, and with 0 between
+   * two pieces of other long work; true stops. */
   bool (*progress)(void *user, uint64_t bytes);
   /* Gives what an interrupted run left of tensor `index` of the header, with its
    * checksum set; false: nothing. */
@@ -47,10 +41,13 @@ typedef struct calibration {
   void *user;
 } calibration;
 
+/* Whether calibration has a say in this tensor: a q4 or q8 one that is no embedding. */
+bool calibration_rounds(const gust_tensor *t);
+
 /* Rounds and writes all matrices of type q4 and q8 but the embedding; what else
  * there is is left to the caller. The bytes depend on checkpoint, types and text
- * alone. *tokens: how many of the text were used. */
-gust_status calibration_run(const calibration *job, size_t *tokens, gust_error *err);
+ * alone. */
+gust_status calibration_run(const calibration *job, gust_error *err);
 
 /* Instead of rounding anything, fills in how much those matrices suffer from q4 and
  * q8 of which kept[i] is false: one number pair for each tensor of the header, which

@@ -85,18 +85,22 @@ static void update_groups(void *arg, size_t begin, size_t end, unsigned worker) 
 }
 
 gust_status cholesky_factor(float *a, size_t n, float least_pivot, const gust_kernels *kernels,
-                            gust_pool *pool, gust_error *err) {
+                            gust_pool *pool, bool (*progress)(void *user, uint64_t bytes),
+                            void *user, gust_error *err) {
   size_t bytes = n * (STEP + TRANSPOSED_STRIDE) * sizeof(float);
   float *panels = malloc(bytes);
   if (!panels) return gust_fail_memory(err, "factorization", bytes);
   step s = {.a = a, .n = n, .kernels = kernels, .panels = panels, .transposed = panels + n * STEP};
-  for (s.first = 0; s.first < n; s.first += STEP) {
+  gust_status status = GUST_OK;
+  for (s.first = 0; s.first < n && !status; s.first += STEP) {
     size_t right = n - s.first - STEP, group = GROUP_PANELS * 16;
     factor_diagonal(&s, least_pivot);
     if (right == 0) break;
     gust_pool_run(pool, solve_panels, &s, right / 16, 1);
     gust_pool_run(pool, update_groups, &s, (right + group - 1) / group, 1);
+    if (progress && progress(user, 0))
+      status = gust_fail(err, GUST_E_CANCELLED, "factorization was stopped");
   }
   free(panels);
-  return GUST_OK;
+  return status;
 }

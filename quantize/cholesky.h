@@ -14,8 +14,10 @@
  * bound of all pivots, so its known bound should be given.
  *
  * Takes n^3 / 3 multiply-adds and 2.1 KiB of memory per column; may run out of
- * memory. */
+ * memory. Every 128 rows `progress`, unless NULL, is called with 0; where it returns true
+ * the status is GUST_E_CANCELLED. */
 gust_status cholesky_factor(float *a, size_t n, float least_pivot, const gust_kernels *kernels,
-                            gust_pool *pool, gust_error *err);
+                            gust_pool *pool, bool (*progress)(void *user, uint64_t bytes),
+                            void *user, gust_error *err);
 
 #endif

@@ -63,7 +63,8 @@ static const cli_option own_options[] = {
      .kind = OPTION_TEXT,
      .argument = "TEXT",
      .help = "measure on this text how far the file is from its source in float32; takes disk for "
-             "the source once more meanwhile",
+             "the source once more meanwhile; of a text that is calibrated on too, the last eighth "
+             "is measured on and the rest calibrated on",
      .place = offsetof(convert_values, against_source)},
     {.name = "against-chunks",
      .kind = OPTION_COUNT,
@@ -124,6 +125,8 @@ static void print_table(const gust_convert_report *report, const char *target) {
          human_bytes(to, (double)report->file_bytes), (unsigned long long)report->file_bytes,
          human_bytes(from, (double)report->source_bytes), human_duration(time, report->seconds),
          report->bits_per_weight);
+  if (report->calibration_tokens)
+    printf("%-22s %llu tokens\n", "calibrated on", (unsigned long long)report->calibration_tokens);
 }
 
 /* The rest of the table. */
@@ -161,6 +164,7 @@ static void print_json(const gust_convert_report *report, const char *target,
   json_out_count(&json, "parameters", report->parameters);
   json_out_count(&json, "source_bytes", report->source_bytes);
   json_out_count(&json, "resumed_tensors", report->resumed);
+  json_out_count(&json, "calibration_tokens", report->calibration_tokens);
   json_out_real(&json, "seconds", report->seconds);
   print_parts(&json, report);
   model_report_json_receipt(&json, model);
@@ -226,14 +230,28 @@ static gust_status open_calibration(const convert_values *values, os_map *text,
  * it is kept back from calibration, from the beginning of a line. */
 #define HELD_OUT_PART 8u
 
-static void hold_out_tail(source_measure *measure, gust_convert_options *options) {
-  size_t begin = options->calibration_bytes - options->calibration_bytes / HELD_OUT_PART;
-  if (measure->bytes != options->calibration_bytes) return; /* changed meanwhile */
-  const char *line = memchr(options->calibration + begin, '\n', measure->bytes - begin);
-  if (line) begin = (size_t)(line + 1 - options->calibration);
+static gust_status hold_out_tail(source_measure *measure, gust_convert_options *options,
+                                 gust_error *err) {
+  size_t bytes = options->calibration_bytes, begin = bytes - bytes / HELD_OUT_PART;
+  if (measure->bytes != bytes || memcmp(measure->text, options->calibration, bytes) != 0)
+    return gust_fail(err, GUST_E_IO, "%s: expected a text that stays as it is, found it changed",
+                     measure->text_name);
+  const char *line = memchr(measure->text + begin, '\n', bytes - begin);
+  if (line) begin = (size_t)(line + 1 - measure->text);
+  while (begin < bytes && (measure->text[begin] & 0xC0) == 0x80) begin++; /* within a character */
   options->calibration_bytes = begin;
   measure->text += begin;
   measure->bytes -= begin;
+  return GUST_OK;
+}
+
+/* When both texts are one. */
+static gust_status hold_out(source_measure *measure, gust_convert_options *options,
+                            const convert_values *values, gust_error *err) {
+  if (!values->calibrate.given || strcmp(values->calibrate.text, "default") == 0) return GUST_OK;
+  return os_same_file(values->calibrate.text, measure->text_name)
+             ? hold_out_tail(measure, options, err)
+             : GUST_OK;
 }
 
 /* With --against-source the options get the measurement, and *text what it is
@@ -244,11 +262,15 @@ static gust_status prepare_measure(source_measure *measure, gust_convert_options
   if (!values->against_source.given) return GUST_OK;
   measure->text_name = values->against_source.text;
   measure->chunks = chunks->given ? chunks->count : DEFAULT_AGAINST_CHUNKS;
+  if (strcmp(measure->text_name, "default") == 0)
+    return gust_fail(
+        err, GUST_E_ARGUMENT,
+        "--against-source: expected a file, found \"default\": the built-in text is too "
+        "short to be measured on; give a file (./default for one of that name)");
   gust_status status = input_read(measure->text_name, text, &measure->bytes, err);
-  if (status) return status;
   measure->text = *text;
-  if (values->calibrate.given && strcmp(values->calibrate.text, measure->text_name) == 0)
-    hold_out_tail(measure, options);
+  if (status == GUST_OK) status = hold_out(measure, options, values, err);
+  if (status != GUST_OK) return status;
   options->measure = source_measure_run;
   options->measure_user = measure;
   return source_measure_prepare(measure, options, err);

@@ -120,16 +120,6 @@ static gust_status write_reference(const source_measure *m, const char *referenc
   return status;
 }
 
-/* It would be gone on with, but only by the same command. */
-static void remove_partial(const char *reference) {
-  size_t room = strlen(reference) + sizeof GUST_CONVERT_PARTIAL;
-  char *partial = malloc(room);
-  if (!partial) return;
-  snprintf(partial, room, "%s" GUST_CONVERT_PARTIAL, reference);
-  os_remove(partial);
-  free(partial);
-}
-
 gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gust_quality *quality,
                                gust_error *err) {
   const source_measure *m = user;
@@ -139,7 +129,6 @@ gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gus
   progress_end(m->progress);
   snprintf(reference, room, "%s.source.tmp", m->target);
   gust_status status = write_reference(m, reference, err);
-  if (status == GUST_E_CANCELLED) remove_partial(reference);
   if (status == GUST_OK) {
     status = evaluate(m, path, bytes, reference, quality, err);
     os_remove(reference);

@@ -26,6 +26,7 @@
  * other bytes: what an older gust left unfinished is not gone on with. */
 #define REVISION 1u
 #define CHECK_BYTES ((size_t)1 << 20) /* read at once when finished tensors are checked */
+#define HASH_BYTES ((size_t)16 << 20) /* hashed between two calls of progress */
 
 /* One conversion; everything in it may be unset when it is torn down. */
 typedef struct conversion {
@@ -38,11 +39,13 @@ typedef struct conversion {
   file_writer writer;
   convert_journal journal;
   tensor_packer packer;
-  uint64_t done, total;     /* source bytes */
+  uint64_t source_bytes;
+  uint64_t done, total;     /* source bytes, as often as each is handled */
   uint64_t finished_before; /* of `done`: those an interrupted conversion had done */
   bool resuming;            /* so far all tensors were finished by that */
+  bool found;               /* there was one of the same source and options */
   size_t finished, resumed; /* tensors; the second of the first */
-  size_t calibration_tokens;
+  calibration_ids calibration;
   bool *kept;       /* per tensor of the header: its type was given */
   bool *calibrated; /* per tensor of the header, whether it is done; or NULL */
   double error[GUST_TYPE_COUNT], energy[GUST_TYPE_COUNT];
@@ -89,17 +92,20 @@ static gust_status list_sources(conversion *c, gust_error *err) {
     const char *name = c->source.shards[i].name;
     gust_source *source = &c->header.sources[i];
     source->bytes = c->source.shards[i].file.map.bytes;
-    c->total += source->bytes - c->source.shards[i].file.data_begin;
+    c->source_bytes += source->bytes - c->source.shards[i].file.data_begin;
     source->name = malloc(strlen(name) + 1);
     if (!source->name) return gust_fail_memory(err, "source name", strlen(name) + 1);
     memcpy(source->name, name, strlen(name) + 1);
   }
+  c->total = c->source_bytes;
   return GUST_OK;
 }
 
 /* The header's length is known before what is in it: encode, place, and encode
- * again when all checksums are there. */
+ * again when all checksums are there. To be done again when types have changed, which
+ * the receipt's parts and the tensors' sizes are made of. */
 static gust_status place_tensors(conversion *c, gust_error *err) {
+  if (!c->options.bare) file_receipt_begin(&c->header, c->options.measure != NULL);
   uint8_t *bytes;
   size_t count;
   gust_status status = gust_header_encode(&c->header, &bytes, &count, err);
@@ -177,19 +183,25 @@ static gust_status identify(conversion *c, journal_identity *identity, gust_erro
   return GUST_OK;
 }
 
-/* Whether the bytes of a tensor in the partial file have this checksum. */
-static bool holds(const conversion *c, const gust_tensor *t, uint64_t checksum) {
+static gust_status fail_stopped(const conversion *c, gust_error *err) {
+  return gust_fail(err, GUST_E_CANCELLED, "%s: the conversion was stopped", c->target_path);
+}
+
+/* Whether the bytes of a tensor in the partial file have this checksum. *stopped: the
+ * answer was not waited for. */
+static bool holds(conversion *c, const gust_tensor *t, uint64_t checksum, bool *stopped) {
   uint8_t *piece = malloc(CHECK_BYTES);
   bool read = piece != NULL;
   gust_xxh64 sum;
   gust_xxh64_begin(&sum, 0);
-  for (uint64_t at = 0; at < t->bytes && read; at += CHECK_BYTES) {
+  for (uint64_t at = 0; at < t->bytes && read && !*stopped; at += CHECK_BYTES) {
     size_t bytes = t->bytes - at < CHECK_BYTES ? (size_t)(t->bytes - at) : CHECK_BYTES;
     read = file_writer_get(&c->writer, piece, bytes, t->offset + at);
     if (read) gust_xxh64_update(&sum, piece, bytes);
+    *stopped = at + bytes < t->bytes && advance(c, 0);
   }
   free(piece);
-  return read && gust_xxh64_end(&sum) == checksum;
+  return read && !*stopped && gust_xxh64_end(&sum) == checksum;
 }
 
 static void count_tensor(conversion *c, const gust_tensor *target, double error, double energy) {
@@ -198,31 +210,35 @@ static void count_tensor(conversion *c, const gust_tensor *target, double error,
   c->finished++;
 }
 
-/* Passes over the tensors of a shard that are finished already: returns how many
- * of its tensors there is nothing left to do for, and sets the hash to where the
- * last of them ends. The first that is not ends resuming altogether. */
-static size_t resume_shard(conversion *c, size_t shard, gust_sha256 *hash) {
+/* Passes over the tensors of a shard that are finished already: sets *begin to how many
+ * of its tensors there is nothing left to do for, and the hash to where the last of
+ * them ends. The first that is not ends resuming altogether. */
+static gust_status resume_shard(conversion *c, size_t shard, size_t *begin, gust_sha256 *hash,
+                                gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;
-  size_t begin = 0;
   uint64_t end = file->data_begin;
-  if (!c->resuming) return 0;
+  bool stopped = false;
+  *begin = 0;
+  if (!c->resuming) return GUST_OK;
   for (size_t i = 0; i < file->tensor_count; i++) {
     size_t index = c->map.targets[shard][i];
     if (index == TENSOR_MAP_NONE) continue;
     gust_tensor *target = &c->header.tensors[index];
     journal_entry entry;
-    c->resuming = journal_find(&c->journal, index, &entry) && holds(c, target, entry.checksum);
+    c->resuming =
+        journal_find(&c->journal, index, &entry) && holds(c, target, entry.checksum, &stopped);
+    if (stopped) return fail_stopped(c, err);
     if (!c->resuming) break;
     target->checksum = entry.checksum;
     hash->state = entry.hash;
     count_tensor(c, target, entry.error, entry.energy);
-    begin = i + 1;
+    *begin = i + 1;
     end = file->tensors[i].offset + file->tensors[i].bytes;
   }
   c->resumed = c->finished;
   c->done += end - file->data_begin;
-  c->finished_before = c->done;
-  return begin;
+  c->finished_before += end - file->data_begin;
+  return GUST_OK;
 }
 
 static gust_status open_target(conversion *c, gust_error *err) {
@@ -233,7 +249,7 @@ static gust_status open_target(conversion *c, gust_error *err) {
   if (!status) status = file_writer_open(&c->writer, c->target_path, &found, err);
   if (status) return status;
   journal_finding finding = journal_look(&c->journal, found);
-  c->resuming = finding == JOURNAL_OURS;
+  c->found = c->resuming = finding == JOURNAL_OURS;
   if (c->resuming) note(c, "going on with a conversion that was interrupted");
   if (finding == JOURNAL_OTHER)
     note(c,
@@ -252,22 +268,35 @@ static gust_status finish_tensor(void *user, const packed_tensor *tensor, gust_e
   return journal_finish(&c->journal, (size_t)(tensor->target - c->header.tensors), &entry, err);
 }
 
+/* Takes in a tensor that is not converted here; counted: its bytes are progress. */
+static gust_status hash_source(conversion *c, const safetensors_file *file,
+                               const safetensors_tensor *source, bool counted, gust_sha256 *hash,
+                               gust_error *err) {
+  for (size_t at = 0; at < source->bytes; at += HASH_BYTES) {
+    size_t bytes = source->bytes - at < HASH_BYTES ? source->bytes - at : HASH_BYTES;
+    gust_sha256_update(hash, file->map.data + source->offset + at, bytes);
+    os_dont_need(&file->map, source->offset + at, bytes);
+    if (advance(c, counted ? bytes : 0)) return fail_stopped(c, err);
+  }
+  return GUST_OK;
+}
+
 /* In the order of the source's bytes, which is the order they are hashed in and
  * the one a disk likes; the writer puts them where the header says. */
 static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;
   gust_sha256 hash;
   gust_sha256_begin(&hash);
-  size_t begin = resume_shard(c, shard, &hash);
+  size_t begin;
+  gust_status status = resume_shard(c, shard, &begin, &hash, err);
+  if (status) return status;
   if (begin == 0) gust_sha256_update(&hash, file->map.data, file->data_begin);
   for (size_t i = begin; i < file->tensor_count; i++) {
     const safetensors_tensor *source = &file->tensors[i];
     size_t index = c->map.targets[shard][i];
-    gust_status status = GUST_OK;
     bool done = index != TENSOR_MAP_NONE && c->calibrated && c->calibrated[index];
     if (index == TENSOR_MAP_NONE || done) {
-      gust_sha256_update(&hash, file->map.data + source->offset, source->bytes);
-      if (!done) c->done += source->bytes;
+      status = hash_source(c, file, source, !done, &hash, err);
     } else {
       status =
           tensor_packer_run(&c->packer, file, source, NULL, &c->header.tensors[index], &hash, err);
@@ -308,6 +337,28 @@ static gust_status start_workers(conversion *c, gust_error *err) {
 
 /* --- calibration ---------------------------------------------------------------------- */
 
+/* What can be refused is refused before an interrupted conversion is touched. */
+static gust_status read_calibration(conversion *c, gust_error *err) {
+  const gust_convert_options *options = &c->options;
+  size_t i = 0;
+  if (!options->calibration) return GUST_OK;
+  while (i < c->header.tensor_count && !calibration_rounds(&c->header.tensors[i])) i++;
+  if (i == c->header.tensor_count)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "calibration: expected matrices of type q4 or q8 beside the embedding, found "
+                     "none; choose one of these types, or convert without calibration");
+  gust_status status =
+      calibration_ids_create(&c->calibration, &c->header, options->calibration,
+                             options->calibration_bytes, options->calibration_name, err);
+  if (status || c->calibration.text_used == c->calibration.text_count) return status;
+  char line[160];
+  snprintf(line, sizeof line,
+           "calibrating on the first %zu of the text's %zu tokens, as many as there is room for",
+           c->calibration.text_used, c->calibration.text_count);
+  note(c, line);
+  return GUST_OK;
+}
+
 /* What an interrupted conversion left of a tensor. */
 static bool restore_tensor(void *user, size_t index, uint8_t *bytes, double *error,
                            double *energy) {
@@ -341,9 +392,7 @@ static calibration calibration_of(conversion *c) {
                        .kernels = &c->packer.kernels,
                        .pool = c->pool,
                        .writer = &c->writer,
-                       .text = c->options.calibration,
-                       .text_bytes = c->options.calibration_bytes,
-                       .text_name = c->options.calibration_name,
+                       .ids = &c->calibration,
                        .progress = advance,
                        .restore = restore_tensor,
                        .finished = keep_calibrated,
@@ -358,7 +407,7 @@ static gust_status calibrate(conversion *c, gust_error *err) {
   c->calibrated = calloc(1, bytes);
   if (!c->calibrated) return gust_fail_memory(err, "calibration", bytes);
   calibration job = calibration_of(c);
-  gust_status status = calibration_run(&job, &c->calibration_tokens, err);
+  gust_status status = calibration_run(&job, err);
   c->resuming = false;
   return status;
 }
@@ -372,15 +421,31 @@ static gust_status give_types(conversion *c, gust_error *err) {
   return tensor_types_keep(&c->header, c->options.keep, c->options.keep_count, c->kept, err);
 }
 
+/* Source bytes of the matrices that measuring goes over. */
+static uint64_t bytes_to_measure(const conversion *c, bool calibrated) {
+  uint64_t bytes = 0;
+  for (size_t s = 0; s < c->source.shard_count; s++) {
+    const safetensors_file *file = &c->source.shards[s].file;
+    for (size_t i = 0; i < file->tensor_count; i++) {
+      size_t index = c->map.targets[s][i];
+      if (index == TENSOR_MAP_NONE || c->kept[index]) continue;
+      const gust_tensor *t = &c->header.tensors[index];
+      if (calibrated ? calibration_rounds(t) : tensor_types_is_quantized(t))
+        bytes += file->tensors[i].bytes;
+    }
+  }
+  return bytes;
+}
+
 /* What every matrix suffers; the embedding, which is no linear layer, by its weights
  * in any case. */
 static gust_status measure(conversion *c, tensor_sensitivity *sensitivities, gust_error *err) {
-  c->total *= 2; /* once to measure, once to convert */
+  c->total += bytes_to_measure(c, false);
+  if (c->options.calibration) c->total += bytes_to_measure(c, true);
   gust_status status =
       sensitivity_measure(&c->source, &c->map, &c->header, c->kept, &c->packer.kernels, c->pool,
                           advance, c, sensitivities, err);
   if (status || !c->options.calibration) return status;
-  c->total += c->total / 2;
   calibration job = calibration_of(c);
   return calibration_measure(&job, c->kept, sensitivities, err);
 }
@@ -403,7 +468,7 @@ static gust_status choose_types(conversion *c, gust_error *err) {
   snprintf(line, sizeof line, "%.3f bits per weight of the quantized matrices; q8 for %s",
            tensor_types_bits(&c->header), *kinds ? kinds : "none");
   note(c, line);
-  return place_tensors(c, err); /* their sizes have changed */
+  return place_tensors(c, err);
 }
 
 /* Everything about the file but its tensors' bytes. */
@@ -417,9 +482,7 @@ static gust_status plan(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = give_types(c, err);
   if (!status) status = read_tokenizer(c, folder, err);
   if (!status) status = list_sources(c, err);
-  if (status) return status;
-  if (!c->options.bare) file_receipt_begin(header, c->options.measure != NULL);
-  return place_tensors(c, err);
+  return status ? status : place_tensors(c, err);
 }
 
 /* What can only be found out with the file in hand, which therefore gets a header
@@ -439,6 +502,7 @@ static gust_status complete_receipt(conversion *c, gust_error *err) {
 
 static gust_status run(conversion *c, const char *folder, gust_error *err) {
   gust_status status = plan(c, folder, err);
+  if (!status) status = read_calibration(c, err);
   if (!status) status = start_workers(c, err);
   if (!status) status = choose_types(c, err);
   if (!status) status = open_target(c, err);
@@ -468,12 +532,36 @@ static void fill_report(const conversion *c, uint64_t begin_ns, gust_convert_rep
     report->tensors += part->tensors;
     report->parameters += part->parameters;
   }
-  report->calibration_tokens = c->calibration_tokens;
-  report->source_bytes = c->total;
+  report->calibration_tokens = c->calibration.count;
+  report->source_bytes = c->source_bytes;
   report->resumed = c->resumed;
   report->file_bytes = c->header.file_bytes;
   report->bits_per_weight = 8.0 * (double)report->file_bytes / (double)report->parameters;
   report->seconds = (double)(os_now_ns() - begin_ns) * 1e-9;
+}
+
+/* Whether the partial file is worth keeping after this failure: what caused it may be
+ * gone the next time, and tensors are finished, by this conversion or by the one before
+ * it, which this one may have been stopped too early to pass over again. */
+static bool to_be_kept(const conversion *c, gust_status status) {
+  bool passing = status == GUST_E_CANCELLED || status == GUST_E_IO || status == GUST_E_MEMORY;
+  if (!passing || c->options.bare || c->writer.stage == WRITER_CUT) return false;
+  return c->writer.stage == WRITER_WHOLE || c->finished > 0 || c->found;
+}
+
+static void tell_failure(const conversion *c, gust_status status, bool keep, gust_error *err) {
+  static const char next[] = "the same command goes on from there, or remove ";
+  const char *partial = keep ? c->writer.partial : "";
+  if (status == GUST_E_CANCELLED) {
+    gust_fail(err, status, "%s: the conversion was stopped; %s%s", c->target_path,
+              keep ? next : "nothing is left of it", partial);
+  } else if (keep && err) {
+    gust_error why = *err;
+    bool whole = c->writer.stage == WRITER_WHOLE;
+    gust_fail(err, status, "%s; %s%s%s", why.text,
+              whole ? "all of it is there and can be renamed: " : "what is finished is kept: ",
+              whole ? "" : next, partial);
+  }
 }
 
 static void clear(conversion *c, bool keep_partial) {
@@ -483,6 +571,7 @@ static void clear(conversion *c, bool keep_partial) {
   gust_header_clear(&c->header);
   tensor_map_clear(&c->map);
   checkpoint_close(&c->source);
+  calibration_ids_clear(&c->calibration);
   free(c->calibrated);
   free(c->kept);
 }
@@ -506,11 +595,8 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
     c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
   gust_status status = run(&c, source_folder, err);
   if (!status && report) fill_report(&c, begin_ns, report);
-  bool keep = status == GUST_E_CANCELLED && c.finished > 0;
-  if (status == GUST_E_CANCELLED)
-    gust_fail(err, status, "%s: the conversion was stopped; %s%s", target_path,
-              keep ? "the same command goes on from there, or remove " : "nothing is left of it",
-              keep ? c.writer.partial : "");
+  bool keep = to_be_kept(&c, status);
+  tell_failure(&c, status, keep, err);
   clear(&c, keep);
   return status;
 }
@@ -534,7 +620,7 @@ static gust_status place_exact(conversion *c, gust_convert_preview *preview, gus
   preview->exact_type = exact_type(c);
   for (size_t i = 0; i < c->header.tensor_count; i++)
     if (c->header.tensors[i].rank == 2) c->header.tensors[i].type = preview->exact_type;
-  file_receipt_begin(&c->header, false);
+  c->options.measure = NULL;
   gust_status status = place_tensors(c, err);
   preview->exact_bytes = c->header.file_bytes;
   return status;

@@ -16,7 +16,8 @@ typedef struct gust_convert_options {
   gust_type type;          /* of the matrices; vectors (norms) are always f32 */
   unsigned threads;        /* 0: gust_default_threads() */
   const char *cpu;         /* fastest CPU level to use; NULL: none. Changes no byte */
-  const char *calibration; /* text to calibrate on (calibration.h); NULL: none */
+  const char *calibration; /* text to calibrate on (calibration.h); NULL: none; refused where
+                              no matrix but the embedding is q4 or q8 */
   size_t calibration_bytes;
   const char *calibration_name; /* what errors call it */
   const char *const *keep;      /* rules for single tensors' types (tensor_types.h) */
@@ -32,7 +33,7 @@ typedef struct gust_convert_options {
   void *user;
   gust_convert_measure_fn *measure; /* for the file's receipt; may be NULL */
   void *measure_user;
-  bool bare; /* no receipt, for a file that is not to be kept */
+  bool bare; /* no receipt, and nothing left by a failure: for a file that is not to be kept */
 } gust_convert_options;
 
 /* What became of the tensors stored in one type. */
@@ -49,7 +50,7 @@ typedef struct gust_convert_report {
   uint64_t tensors, parameters, source_bytes, file_bytes;
   double bits_per_weight;      /* 8 file_bytes / parameters */
   uint64_t resumed;            /* tensors that an interrupted conversion had finished */
-  uint64_t calibration_tokens; /* of the text, as far as it was used */
+  uint64_t calibration_tokens; /* that were run, beginnings of sequences included */
   double seconds;
 } gust_convert_report;
 
@@ -70,12 +71,14 @@ typedef struct gust_convert_report {
  *
  * The file is written as TARGET.converting beside the target and renamed when
  * complete and on disk; until then what was at `target_path` is untouched. A
- * conversion that `progress` stopped (GUST_E_CANCELLED), or that was killed,
- * leaves TARGET.converting behind, unless no tensor was finished. The next of the
- * same source and options goes on after the last tensor finished, and the result
- * is the same byte for byte; where source, options or gust's version are others
- * it starts over, and says so through `note`. After any other failure
- * TARGET.converting is removed. Of two conversions to one target at a time the
+ * conversion that `progress` stopped (GUST_E_CANCELLED), that lacked disk or memory
+ * (GUST_E_IO, GUST_E_MEMORY, of options->measure too), or that was killed, leaves
+ * TARGET.converting behind, and says so, unless neither it nor the one it went on with
+ * had finished a tensor. The next of the same source and options goes on after the
+ * last tensor finished, and the result is the same byte for byte; where source,
+ * options or gust's version are others it starts over, and says so through `note`.
+ * After any other failure TARGET.converting is removed. Where only the renaming failed
+ * it is the whole file. Of two conversions to one target at a time the
  * second is refused. A target that is one of the checkpoint's own files is
  * refused. Where `target_path` is a symbolic link, the file takes the link's
  * place, and what the link leads to is untouched.

@@ -168,15 +168,9 @@ static float median_of_diagonal(covariance *c) {
 
 /* Leaves in costs[i] the square root of H[i][i] and scales H to a diagonal of ones,
  * in which form float32 serves columns of any size alike. */
-static gust_status normalize(covariance *c, gust_error *err) {
+static void normalize(covariance *c) {
   size_t k = c->k;
   float mean = 1.0f / (float)(c->rows ? c->rows : 1);
-  double trace = 0;
-  for (size_t i = 0; i < k; i++) trace += (double)(c->matrix[i * k + i] * mean);
-  if (!isfinite(trace))
-    return gust_fail(err, GUST_E_FORMAT,
-                     "calibration: expected activations that float32 can hold, found NaN or "
-                     "infinity; the checkpoint is damaged or not made for this text");
   float floor = median_of_diagonal(c) * mean * COVARIANCE_FLOOR;
   if (!(floor > 0x1p-100f)) floor = 0x1p-100f;
   for (size_t i = 0; i < k; i++) c->costs[i] = sqrtf(c->matrix[i * k + i] * mean + floor);
@@ -185,15 +179,16 @@ static gust_status normalize(covariance *c, gust_error *err) {
     for (size_t j = i + 1; j < k; j++) row[j] = row[j] * factor / c->costs[j];
     row[i] = 1.0f;
   }
-  return GUST_OK;
 }
 
-gust_status covariance_factor(covariance *c, float damping, gust_error *err) {
+gust_status covariance_factor(covariance *c, float damping,
+                              bool (*progress)(void *user, uint64_t bytes), void *user,
+                              gust_error *err) {
   size_t k = c->k;
-  gust_status status = normalize(c, err);
-  if (status) return status;
+  normalize(c);
   for (size_t i = 0; i < k; i++) c->matrix[i * k + i] += damping;
-  status = cholesky_factor(c->matrix, k, damping, c->kernels, c->pool, err);
+  gust_status status =
+      cholesky_factor(c->matrix, k, damping, c->kernels, c->pool, progress, user, err);
   if (status) return status;
   for (size_t i = 0; i < k; i++) {
     float *row = c->matrix + i * k, factor = 1.0f / (row[i] * c->costs[i]);

@@ -33,7 +33,8 @@ void covariance_destroy(covariance *c);
 
 /* Starts anew for inputs of `columns` columns. `moments`, k of them, decide the
  * order: in blocks of 32 columns and within them by ascending moment, so that
- * what is rounded first, from the end, is what weighs most. */
+ * what is rounded first, from the end, is what weighs most. They are finite, as is all
+ * that is added. */
 gust_status covariance_begin(covariance *c, size_t columns, const double *moments, gust_error *err);
 
 /* Adds `rows`, at most COVARIANCE_ROWS, rows of inputs, `stride` apart. */
@@ -48,7 +49,10 @@ void covariance_add(covariance *c, const float *x, size_t stride, size_t rows);
  * much weaker than the text shows them; and factors: H = U^T U, costs[i] = U[i][i]^2, and
  * matrix[i][j] = matrix[j][i] = U[i][j] / U[i][i] for j > i; indices are places, not columns. So
  * costs[i] is what a squared error of column i costs once it has taken over its share,
- * matrix[i][j], of the errors of columns j > i. Padding costs 0. damping: above 0. */
-gust_status covariance_factor(covariance *c, float damping, gust_error *err);
+ * matrix[i][j], of the errors of columns j > i. Padding costs 0. damping: above 0. progress
+ * may stop it (cholesky.h). */
+gust_status covariance_factor(covariance *c, float damping,
+                              bool (*progress)(void *user, uint64_t bytes), void *user,
+                              gust_error *err);
 
 #endif

@@ -61,10 +61,14 @@ bool file_writer_get(const file_writer *writer, void *data, size_t bytes, uint64
 }
 
 /* Held until the name is the target's: else another writer could take up the
- * partial file just before it is renamed. */
+ * partial file just before it is renamed. What is cut off says which bytes are
+ * finished: it is needed until they are on disk. */
 gust_status file_writer_commit(file_writer *writer, uint64_t bytes, gust_error *err) {
+  if (!os_sync(writer->file)) return fail_write(writer, "write", err);
+  writer->stage = WRITER_CUT;
   if (!os_truncate(writer->file, bytes) || !os_sync(writer->file))
     return fail_write(writer, "write", err);
+  writer->stage = WRITER_WHOLE;
   if (!os_rename(writer->partial, writer->target))
     return fail_write(writer, "rename the finished file to", err);
   os_close(writer->file);

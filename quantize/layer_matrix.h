@@ -28,10 +28,6 @@ gust_status layer_matrix_reserve(layer_matrix *m, gust_error *err);
 /* Frees what was rounded. */
 void layer_matrix_clear(layer_matrix *m);
 
-static inline bool layer_matrix_is_quantized(const layer_matrix *m) {
-  return m->target->type == GUST_TYPE_Q4 || m->target->type == GUST_TYPE_Q8;
-}
-
 static inline uint8_t *layer_matrix_row_codes(const layer_matrix *m) {
   return m->packed + m->panel_count * m->panel_bytes;
 }

@@ -1,5 +1,7 @@
 #include "matrix_rounder.h"
 
+#include <float.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,26 +67,85 @@ void matrix_rounder_destroy(matrix_rounder *r) {
   memset(r, 0, sizeof *r);
 }
 
-gust_status matrix_rounder_begin(matrix_rounder *r, size_t columns, const float *x,
+gust_status matrix_rounder_pause(const matrix_rounder *r, gust_error *err) {
+  if (!r->progress(r->user, 0)) return GUST_OK;
+  return gust_fail(err, GUST_E_CANCELLED, "calibration was stopped");
+}
+
+/* --- inputs ------------------------------------------------------------------------------- */
+
+static gust_status fail_inputs(const layer_matrix *m, gust_error *err) {
+  return gust_fail(err, GUST_E_FORMAT,
+                   "%s: tensor '%s': expected inputs whose squares float32 can hold, found NaN, "
+                   "infinity or too large a number; the checkpoint is damaged or not made for the "
+                   "calibration text",
+                   m->file->path, m->source->name);
+}
+
+typedef struct check_job {
+  const float *values;
+  size_t stride;
+  bool *bad; /* per row */
+} check_job;
+
+static void check_rows(void *arg, size_t begin, size_t end, unsigned worker) {
+  (void)worker;
+  const check_job *job = arg;
+  for (size_t t = begin; t < end; t++) {
+    const float *row = job->values + t * job->stride;
+    size_t i = 0;
+    while (i < job->stride && isfinite(row[i])) i++;
+    job->bad[t] = i < job->stride;
+  }
+}
+
+/* Whether all of values [tokens][stride] are finite. */
+static gust_status check_finite(const matrix_rounder *r, const layer_matrix *m, const float *values,
+                                size_t stride, gust_error *err) {
+  if (!values) return GUST_OK;
+  check_job job = {values, stride, calloc(r->tokens, sizeof *job.bad)};
+  if (!job.bad) return gust_fail_memory(err, "check of activations", r->tokens);
+  gust_pool_run(r->pool, check_rows, &job, r->tokens, 16);
+  size_t t = 0;
+  while (t < r->tokens && !job.bad[t]) t++;
+  free(job.bad);
+  return t == r->tokens ? GUST_OK : fail_inputs(m, err);
+}
+
+/* Sums of squares by column. They bound all sums of products there will be. */
+static gust_status find_moments(const matrix_rounder *r, const layer_matrix *m, const float *x,
+                                double *moments, gust_error *err) {
+  size_t k = m->k_padded;
+  for (size_t t = 0; t < r->tokens; t++)
+    for (size_t i = 0; i < m->columns; i++)
+      moments[i] += (double)x[t * k + i] * (double)x[t * k + i];
+  for (size_t i = 0; i < m->columns; i++)
+    if (!(moments[i] <= (double)FLT_MAX / 2)) return fail_inputs(m, err);
+  return GUST_OK;
+}
+
+gust_status matrix_rounder_begin(matrix_rounder *r, const layer_matrix *m, const float *x,
                                  const float *difference, const float *lag, gust_error *err) {
-  size_t k = gust_round_up(columns, GUST_TILE_K);
+  size_t k = m->k_padded;
   double *moments = calloc(k, sizeof *moments);
   if (!moments) return gust_fail_memory(err, "moments of a layer's inputs", k * sizeof *moments);
-  for (size_t t = 0; t < r->tokens; t++)
-    for (size_t i = 0; i < columns; i++) moments[i] += (double)x[t * k + i] * (double)x[t * k + i];
-  gust_status status = covariance_begin(&r->input, columns, moments, err);
+  gust_status status = find_moments(r, m, x, moments, err);
+  if (!status) status = check_finite(r, m, difference, k, err);
+  if (!status) status = check_finite(r, m, lag, r->lag_stride, err);
+  if (!status) status = covariance_begin(&r->input, m->columns, moments, err);
   free(moments);
-  if (status) return status;
-  for (size_t t = 0; t < r->tokens; t += COVARIANCE_ROWS)
+  for (size_t t = 0; t < r->tokens && !status; t += COVARIANCE_ROWS) {
     covariance_add(&r->input, x + t * k, k,
                    r->tokens - t < COVARIANCE_ROWS ? r->tokens - t : COVARIANCE_ROWS);
+    status = matrix_rounder_pause(r, err);
+  }
   r->correction = (output_correction){.input = &r->input,
                                       .x = x,
                                       .difference = difference,
                                       .lag = lag,
                                       .lag_stride = r->lag_stride,
                                       .tokens = r->tokens};
-  return covariance_factor(&r->input, DAMPING, err);
+  return status ? status : covariance_factor(&r->input, DAMPING, r->progress, r->user, err);
 }
 
 /* --- rounding ----------------------------------------------------------------------------- */

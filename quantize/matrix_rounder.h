@@ -27,11 +27,14 @@ gust_status matrix_rounder_create(matrix_rounder *r, size_t widest, size_t token
                                   gust_error *err);
 void matrix_rounder_destroy(matrix_rounder *r);
 
-/* Takes in the inputs x [tokens][columns padded to 128] and, for the correction
- * (output_correction.h), their difference from the source's, and what the residual
- * stream lags behind [tokens][lag_stride] (NULL: does not matter). They must stay
- * until the last matrix is rounded. */
-gust_status matrix_rounder_begin(matrix_rounder *r, size_t columns, const float *x,
+/* Asks progress, between two pieces of long work, whether to go on. */
+gust_status matrix_rounder_pause(const matrix_rounder *r, gust_error *err);
+
+/* For `m` and the matrices that share its inputs takes in these, x [tokens][columns padded to 128]
+ * and, for the correction (output_correction.h), their difference from the source's, and what the
+ * residual stream lags behind [tokens][lag_stride] (NULL: does not matter). They must stay until
+ * the last matrix is rounded. Refuses, with the name of `m`, numbers that float32 cannot hold. */
+gust_status matrix_rounder_begin(matrix_rounder *r, const layer_matrix *m, const float *x,
                                  const float *difference, const float *lag, gust_error *err);
 
 /* Rounds `m` to its target's type, q4 or q8, into m->packed, for which there is

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "layer_matrix.h"
+#include "os.h"
 #include "quantizers.h"
 
 typedef struct panel_error {
@@ -73,8 +74,9 @@ gust_status sensitivity_measure(const checkpoint *source, const tensor_map *map,
       size_t i = map->targets[s][t];
       if (i == TENSOR_MAP_NONE || kept[i]) continue;
       layer_matrix m = layer_matrix_of(file, &file->tensors[t], &header->tensors[i]);
-      if (!layer_matrix_is_quantized(&m)) continue;
+      if (!tensor_types_is_quantized(m.target)) continue;
       gust_status status = measure(&m, kernels, pool, &sensitivities[i], err);
+      os_dont_need(&file->map, file->tensors[t].offset, file->tensors[t].bytes);
       if (!status && progress(user, m.source->bytes))
         status = gust_fail(err, GUST_E_CANCELLED, "measuring was stopped");
       if (status) return status;

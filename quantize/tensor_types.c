@@ -1,5 +1,6 @@
 #include "tensor_types.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,7 @@ gust_status tensor_types_keep(gust_header *header, const char *const *rules, siz
 
 /* --- by sensitivity ---------------------------------------------------------------------- */
 
-static bool is_quantized(const gust_tensor *t) {
+bool tensor_types_is_quantized(const gust_tensor *t) {
   return t->type == GUST_TYPE_Q4 || t->type == GUST_TYPE_Q8;
 }
 
@@ -98,7 +99,7 @@ double tensor_types_bits(const gust_header *header) {
   double bytes = 0, weights = 0;
   for (size_t i = 0; i < header->tensor_count; i++) {
     const gust_tensor *t = &header->tensors[i];
-    if (!is_quantized(t)) continue;
+    if (!tensor_types_is_quantized(t)) continue;
     bytes += bytes_as(t, t->type);
     weights += weights_of(t);
   }
@@ -119,7 +120,7 @@ static int by_gain(const void *a, const void *b) {
 
 static void set_free(gust_header *header, const bool *kept, gust_type type) {
   for (size_t i = 0; i < header->tensor_count; i++)
-    if (is_quantized(&header->tensors[i]) && !kept[i]) header->tensors[i].type = type;
+    if (tensor_types_is_quantized(&header->tensors[i]) && !kept[i]) header->tensors[i].type = type;
 }
 
 /* All free matrices are q4 now; `room` bytes are left. */
@@ -130,7 +131,7 @@ static gust_status raise_best(gust_header *header, const tensor_sensitivity *sen
   if (!raises) return gust_fail_memory(err, "choice of types", bytes);
   for (size_t i = 0; i < header->tensor_count; i++) {
     const gust_tensor *t = &header->tensors[i];
-    if (!is_quantized(t) || kept[i]) continue;
+    if (!tensor_types_is_quantized(t) || kept[i]) continue;
     raise *r = &raises[count++];
     r->tensor = i;
     r->bytes = bytes_as(t, GUST_TYPE_Q8) - bytes_as(t, GUST_TYPE_Q4);
@@ -146,18 +147,23 @@ static gust_status raise_best(gust_header *header, const tensor_sensitivity *sen
   return GUST_OK;
 }
 
+/* To three digits, as it is printed, and not below. */
+static double shown(double bits) {
+  return ceil(bits * 1000) / 1000;
+}
+
 gust_status tensor_types_choose(gust_header *header, const tensor_sensitivity *sensitivities,
                                 const bool *kept, double bits, gust_error *err) {
   set_free(header, kept, GUST_TYPE_Q8);
-  double most = tensor_types_bits(header);
+  double most = shown(tensor_types_bits(header));
   set_free(header, kept, GUST_TYPE_Q4);
   double least = tensor_types_bits(header), weights = 0;
   if (!(bits >= least && bits <= most))
     return gust_fail(err, GUST_E_ARGUMENT,
-                     "target bits: expected %.3f (all q4) to %.3f (all q8), found %.3f", least,
-                     most, bits);
+                     "target bits: expected %.3f (all q4) to %.3f (all q8), found %.3f",
+                     shown(least), most, bits);
   for (size_t i = 0; i < header->tensor_count; i++)
-    if (is_quantized(&header->tensors[i])) weights += weights_of(&header->tensors[i]);
+    if (tensor_types_is_quantized(&header->tensors[i])) weights += weights_of(&header->tensors[i]);
   return raise_best(header, sensitivities, kept, (bits - least) * weights / 8, err);
 }
 

@@ -16,6 +16,9 @@ void tensor_types_assign(gust_header *header, gust_type matrix_type);
 gust_status tensor_types_keep(gust_header *header, const char *const *rules, size_t count,
                               bool *kept, gust_error *err);
 
+/* Whether it is q4 or q8. */
+bool tensor_types_is_quantized(const gust_tensor *t);
+
 /* How far off a matrix's outputs would be in either type: squared error relative to
  * the outputs' squares. */
 typedef struct tensor_sensitivity {

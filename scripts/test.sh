@@ -23,7 +23,7 @@ root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 . "$root/scripts/find_tools.sh"
 
-thread_tests="pool context"
+thread_tests="pool context convert_resume"
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   options cli_parts quantizers convert sampler answer_parts chat_parts example

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "calibration_forward.h"
+#include "calibration_text.h"
 #include "check.h"
 #include "checkpoint.h"
 #include "cholesky.h"
@@ -72,7 +73,7 @@ static void factorization(void) {
       setting s = setting_of(level, threads);
       gust_error err;
       memcpy(u, a, N * N * sizeof *a);
-      CHECK(cholesky_factor(u, N, 0.01f, &s.kernels, s.pool, &err) == GUST_OK);
+      CHECK(cholesky_factor(u, N, 0.01f, &s.kernels, s.pool, NULL, NULL, &err) == GUST_OK);
       if (level == 0 && threads == 1) memcpy(first, u, N * N * sizeof *u);
       CHECK(memcmp(first, u, N * N * sizeof *u) == 0);
       gust_pool_destroy(s.pool);
@@ -84,6 +85,27 @@ static void factorization(void) {
   free(first);
 }
 
+static bool stop_second(void *user, uint64_t bytes) {
+  CHECK_EQ_INT(bytes, 0);
+  return ++*(int *)user == 2;
+}
+
+/* It asks after every 128 rows but the last, and stops when it is told to. */
+static void stopped(void) {
+  setting s = setting_of(0, 2);
+  float *a = floats(N * N);
+  gust_error err;
+  int calls = 0;
+  for (size_t i = 0; i < N; i++) a[i * N + i] = 1.0f;
+  CHECK(cholesky_factor(a, N, 0.01f, &s.kernels, s.pool, stop_second, &calls, &err) ==
+        GUST_E_CANCELLED);
+  CHECK_EQ_INT(calls, 2);
+  CHECK(cholesky_factor(a, N, 0.01f, &s.kernels, s.pool, stop_second, &calls, &err) == GUST_OK);
+  CHECK_EQ_INT(calls, 4);
+  gust_pool_destroy(s.pool);
+  free(a);
+}
+
 /* A matrix that is singular but for rounding: pivots are lifted, nothing is NaN. */
 static void singular(void) {
   setting s = setting_of(0, 1);
@@ -91,7 +113,7 @@ static void singular(void) {
   gust_error err;
   for (size_t i = 0; i < 128; i++)
     for (size_t j = 0; j < 128; j++) a[i * 128 + j] = i == j ? 1.0001f : 1.0f;
-  CHECK(cholesky_factor(a, 128, 1e-4f, &s.kernels, s.pool, &err) == GUST_OK);
+  CHECK(cholesky_factor(a, 128, 1e-4f, &s.kernels, s.pool, NULL, NULL, &err) == GUST_OK);
   for (size_t i = 0; i < 128; i++)
     for (size_t j = i; j < 128; j++) CHECK(isfinite(a[i * 128 + j]));
   for (size_t i = 0; i < 128; i++) CHECK(a[i * 128 + i] >= 0.00999f);
@@ -144,7 +166,7 @@ static covariance factored(const problem *p, const setting *s) {
   CHECK(covariance_begin(&c, COLUMNS, moments, &err) == GUST_OK);
   covariance_add(&c, p->x, K, 512);
   covariance_add(&c, p->x + 512 * K, K, TOKENS - 512);
-  CHECK(covariance_factor(&c, DAMPING, &err) == GUST_OK);
+  CHECK(covariance_factor(&c, DAMPING, NULL, NULL, &err) == GUST_OK);
   return c;
 }
 
@@ -399,8 +421,22 @@ static void forward(void) {
   checkpoint_close(&m.files);
 }
 
+/* Refused before anything is computed. */
+static void too_wide(void) {
+  gust_header header = {.config = {.hidden_size = 1u << 20, .intermediate_size = 4u << 20}};
+  calibration_ids ids;
+  gust_error err = {0};
+  CHECK_EQ_INT(calibration_ids_create(&ids, &header, "abc", 3, "text", &err), GUST_E_UNSUPPORTED);
+  CHECK_CONTAINS(err.text,
+                 "calibration: expected a model of which the activations of 512 tokens fit into "
+                 "2048 MiB, found one so wide that those of 42 do; convert without calibration");
+  calibration_ids_clear(&ids);
+}
+
 int main(void) {
+  too_wide();
   factorization();
+  stopped();
   singular();
   feedback();
   correction();

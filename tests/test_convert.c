@@ -556,24 +556,41 @@ static void limited(void) {
 }
 
 #ifdef __linux__
+/* Converts to a disk mounted at `disk` once it has this size; says on stderr
+ * when it goes otherwise than it should. */
+static bool convert_to_disk(const char *disk, const char *size, gust_status want, const char *words,
+                            int files) {
+  char path[512], option[32];
+  gust_error err = {0};
+  gust_convert_report report = {0};
+  gust_convert_options options = {.type = GUST_TYPE_F32, .threads = 1};
+  snprintf(option, sizeof option, "size=%s", size);
+  snprintf(path, sizeof path, "%s/model.gust", disk);
+  if (mount("tmpfs", disk, "tmpfs", MS_REMOUNT, option) != 0) return false;
+  gust_status status = gust_convert(source, path, &options, &report, &err);
+  bool good = status == want && strstr(err.text, words) && check_files_in(disk) == (size_t)files &&
+              (status == GUST_OK) == (report.resumed > 0);
+  if (status) good = good && strstr(err.text, path) && strstr(err.text, "the disk is full: free ");
+  if (!good) fprintf(stderr, "disk of %s: status %d, %s\n", size, (int)status, err.text);
+  return good;
+}
+
 /* In a process and mount space of its own: 0 when the disk was full and all
  * went as it should, 1 when not, 77 when no small disk could be mounted. */
 static int convert_to_full_disk(void) {
   const char *disk = check_temp_file("disk");
-  char path[512];
-  gust_error err = {0};
   mkdir(disk, 0777);
   if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
       mount("tmpfs", disk, "tmpfs", 0, "size=64k") != 0)
     return 77;
-  snprintf(path, sizeof path, "%s/model.gust", disk);
-  gust_convert_options options = {.type = GUST_TYPE_F32, .threads = 1};
-  gust_status status = gust_convert(source, path, &options, NULL, &err);
-  bool good = status == GUST_E_IO && strstr(err.text, path) &&
-              strstr(err.text, "the disk is full: free some space, or write to another disk") &&
-              check_files_in(disk) == 0;
-  if (!good) fprintf(stderr, "full disk: status %d, %s\n", (int)status, err.text);
-  return good ? 0 : 1;
+  return convert_to_disk(disk, "64k", GUST_E_IO, "or write to another disk", 0) &&
+                 convert_to_disk(disk, "512k", GUST_E_IO,
+                                 "; what is finished is kept: the same command goes on from there, "
+                                 "or remove ",
+                                 1) &&
+                 convert_to_disk(disk, "16m", GUST_OK, "", 1)
+             ? 0
+             : 1;
 }
 
 static void full_disk(void) {

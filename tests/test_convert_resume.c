@@ -192,6 +192,60 @@ static void damaged(void) {
   free(want.data);
 }
 
+/* --- failures that pass ---------------------------------------------------------------- */
+
+static gust_status measure_second(void *user, const char *path, uint64_t length,
+                                  gust_quality *quality, gust_error *err) {
+  (void)path, (void)length;
+  *quality = (gust_quality){.chunk = 4, .chunks = 2};
+  if ((*(int *)user)++ > 0) return GUST_OK;
+  if (err) snprintf(err->text, sizeof err->text, "no disk to measure on");
+  return GUST_E_IO;
+}
+
+static bool take_name(void *user, uint64_t done, uint64_t total) {
+  (void)user, (void)done, (void)total;
+  mkdir(target, 0777);
+  return false;
+}
+
+static void failed(void) {
+  int measured = 0;
+  gust_error err = {0};
+  gust_convert_report report;
+  gust_convert_options options = {
+      .type = GUST_TYPE_Q4, .threads = 2, .measure = measure_second, .measure_user = &measured};
+  CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_E_IO);
+  CHECK_CONTAINS(err.text,
+                 "no disk to measure on; what is finished is kept: the same command goes on from "
+                 "there, or remove ");
+  CHECK_EQ_INT(gust_convert(source, target, &options, &report, &err), GUST_OK);
+  CHECK_EQ_INT(report.resumed, TENSORS);
+  CHECK_EQ_INT(check_files_in(output), 1);
+  remove(target);
+
+  /* The whole file is there, but its name is a folder's by now. */
+  bytes want = reference(GUST_TYPE_Q4);
+  options = (gust_convert_options){.type = GUST_TYPE_Q4, .threads = 2, .progress = take_name};
+  CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_E_IO);
+  CHECK_CONTAINS(err.text, "model.gust: expected to rename the finished file to it, found: ");
+  CHECK_CONTAINS(err.text, "; all of it is there and can be renamed: ");
+  size_t count;
+  char *file = check_read_file(partial, &count);
+  CHECK(count == want.count && memcmp(file, want.data, count) == 0);
+  free(file);
+  remove(partial);
+  CHECK(rmdir(target) == 0);
+
+  /* Nothing is left of what was not to be kept. */
+  watcher w = {.stop_at = 10};
+  options = (gust_convert_options){
+      .type = GUST_TYPE_Q4, .threads = 2, .progress = watch, .user = &w, .bare = true};
+  CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_E_CANCELLED);
+  CHECK_EQ_INT(check_files_in(output), 0);
+  free(want.data);
+}
+
 /* --- two at once ------------------------------------------------------------------------ */
 
 static bool start_another(void *user, uint64_t done, uint64_t total) {
@@ -243,6 +297,7 @@ int main(void) {
   interrupted(GUST_TYPE_Q4);
   changed();
   damaged();
+  failed();
   two_at_once();
   maker_write(&m, source, "BF16", 3);
   interrupted(GUST_TYPE_Q8);

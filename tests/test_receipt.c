@@ -18,6 +18,7 @@
 #include "json_result.h"
 #include "os.h"
 #include "run_gust.h"
+#include "sha256.h"
 
 static const char *const types[] = {"f32", "bf16", "q8", "q4"};
 
@@ -363,6 +364,81 @@ static void against_refusals(void) {
   run_result_clear(&r);
 }
 
+/* --- calibrated and measured on one text ------------------------------------------------ */
+
+#define LINE "a bad cab fed a deaf bee\n"
+#define TEXT_LINES 320u
+#define HELD_OUT_LINES 39u /* an eighth is 40; the first line that begins behind its start */
+
+static void write_lines(const char *path, size_t count) {
+  char text[TEXT_LINES * (sizeof LINE - 1)];
+  for (size_t i = 0; i < sizeof text; i++) text[i] = LINE[i % (sizeof LINE - 1)];
+  check_write_file(path, text, count * (sizeof LINE - 1));
+}
+
+/* The sum of each tensor's checksum and its place among them, which stands for the weights. */
+static uint64_t weights_of(const char *path) {
+  size_t bytes;
+  char *data = check_read_file(path, &bytes);
+  gust_header header = {0};
+  gust_error err = {0};
+  uint64_t sum = 0;
+  CHECK_EQ_INT(gust_header_decode(&header, (const uint8_t *)data, bytes, bytes, path, &err),
+               GUST_OK);
+  for (size_t i = 0; i < header.tensor_count; i++) sum = 31 * sum + header.tensors[i].checksum;
+  gust_header_clear(&header);
+  free(data);
+  return sum;
+}
+
+static void hold_out(void) {
+  const char *folder = check_temp_file("held"), *whole = check_temp_file("whole.txt");
+  const char *begin = check_temp_file("begin.txt"), *other = check_temp_file("other-name.txt");
+  const char *target = check_temp_file("held.gust"), *plain = check_temp_file("plain.gust");
+  maker_model m = maker_small(false, true);
+  maker_write(&m, folder, "BF16", 1);
+  maker_patch(folder, "config.json", "\"max_position_embeddings\": 64",
+              "\"max_position_embeddings\": 1024");
+  write_lines(whole, TEXT_LINES);
+  write_lines(begin, TEXT_LINES - HELD_OUT_LINES);
+  CHECK(symlink(whole, other) == 0);
+  run_result a = run_gust(NULL, "convert", folder, "-o", target, "--calibrate", whole,
+                          "--against-source", other, "--json", "--quiet", (const char *)NULL);
+  CHECK_EQ_STR(a.err, "");
+  json_document *result = json_result_parse(&a);
+  const json_value *quality = json_get(json_get(json_root(result), "receipt"), "quality");
+  char hex[65];
+  uint8_t digest[32];
+  gust_sha256 hash;
+  gust_sha256_begin(&hash);
+  for (size_t i = 0; i < HELD_OUT_LINES; i++) gust_sha256_update(&hash, LINE, sizeof LINE - 1);
+  gust_sha256_end(&hash, digest);
+  for (int i = 0; i < 32; i++) snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+  CHECK(json_text_is(json_get(quality, "text_sha256"), hex));
+  double tokens = json_result_number(json_root(result), "calibration_tokens");
+  CHECK(tokens > 512);
+  json_free(result);
+  run_result_clear(&a);
+  a = run_gust(NULL, "convert", folder, "-o", plain, "--calibrate", begin, "--quiet",
+               (const char *)NULL);
+  char row[64];
+  snprintf(row, sizeof row, "\ncalibrated on          %.0f tokens\n", tokens);
+  CHECK_CONTAINS(a.out, row);
+  run_result_clear(&a);
+  CHECK(weights_of(target) == weights_of(plain));
+  a = run_gust(NULL, "convert", folder, "-o", plain, "--calibrate", whole, "--quiet",
+               (const char *)NULL);
+  run_result_clear(&a);
+  CHECK(weights_of(target) != weights_of(plain));
+  CHECK_GUST(
+      1, "",
+      "gust convert: --against-source: expected a file, found \"default\": the built-in text "
+      "is too short to be measured on; give a file (./default for one of that name)\n",
+      NULL, "convert", folder, "-o", target, "--calibrate", "default", "--against-source",
+      "default");
+  maker_free(&m);
+}
+
 /* A checkpoint with an embedding of 2.2 TB, all of it a hole in its file, of which
  * there is to be a q8 and a bf16 file: more than there is disk. */
 static void full_disk(void) {
@@ -501,6 +577,7 @@ int main(void) {
   verify_without();
   against_source();
   against_refusals();
+  hold_out();
   full_disk();
   something_behind();
   look();
