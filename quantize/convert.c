@@ -298,8 +298,7 @@ static gust_status convert_shard(conversion *c, size_t shard, gust_error *err) {
     if (index == TENSOR_MAP_NONE || done) {
       status = hash_source(c, file, source, !done, &hash, err);
     } else {
-      status =
-          tensor_packer_run(&c->packer, file, source, NULL, &c->header.tensors[index], &hash, err);
+      status = tensor_packer_run(&c->packer, file, source, &c->header.tensors[index], &hash, err);
     }
     if (status) return status;
   }

@@ -124,7 +124,6 @@ typedef struct group_job {
   tensor_packer *packer;
   const safetensors_file *file;
   const safetensors_tensor *source;
-  const tensor_recipe *recipe;
   size_t first_panel;             /* the group's, in the tensor */
   size_t at, bytes, ahead;        /* of the group in the source, and of the next to be read */
   size_t rows, columns, k_padded; /* rows: true ones of the group */
@@ -180,12 +179,8 @@ static void pack_panel(const group_job *job, size_t panel, unsigned worker) {
   result->energy = energy_of(values, job->k_padded);
   uint8_t *packed = packer->groups[packer->filling].bytes + panel * job->panel_bytes;
   uint8_t *row_codes = job->row_codes + panel * GUST_PANEL_ROWS;
-  const tensor_recipe *recipe = job->recipe;
-  result->error = recipe->pack
-                      ? recipe->pack(recipe->user, job->first_panel + panel, worker, values,
-                                     job->k_padded, packed, row_codes)
-                      : gust_panel_pack(&packer->kernels, job->type, values, recipe->importance,
-                                        job->k_padded, packed, row_codes);
+  result->error =
+      gust_panel_pack(&packer->kernels, job->type, values, NULL, job->k_padded, packed, row_codes);
 }
 
 /* What only one thread can do goes first, while the others begin with panels. */
@@ -257,8 +252,8 @@ static gust_status pack_group(group_job *job, size_t count, size_t panels, packe
 }
 
 static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *file,
-                               const safetensors_tensor *source, const tensor_recipe *recipe,
-                               gust_tensor *target, gust_sha256 *hash, gust_error *err) {
+                               const safetensors_tensor *source, gust_tensor *target,
+                               gust_sha256 *hash, gust_error *err) {
   size_t rows = (size_t)target->shape[0], columns = (size_t)target->shape[1];
   size_t row_bytes = columns * safetensors_element_bytes(source->dtype);
   size_t panels = (rows + GUST_PANEL_ROWS - 1) / GUST_PANEL_ROWS;
@@ -268,7 +263,6 @@ static gust_status pack_matrix(tensor_packer *packer, const safetensors_file *fi
   group_job job = {.packer = packer,
                    .file = file,
                    .source = source,
-                   .recipe = recipe,
                    .columns = columns,
                    .k_padded = gust_round_up(columns, GUST_TILE_K),
                    .type = target->type,
@@ -326,9 +320,8 @@ static gust_status pack_vector(tensor_packer *packer, const safetensors_file *fi
 }
 
 gust_status tensor_packer_run(tensor_packer *packer, const safetensors_file *file,
-                              const safetensors_tensor *source, const tensor_recipe *recipe,
-                              gust_tensor *target, gust_sha256 *hash, gust_error *err) {
-  static const tensor_recipe plain = {0};
+                              const safetensors_tensor *source, gust_tensor *target,
+                              gust_sha256 *hash, gust_error *err) {
   if (target->rank == 1) return pack_vector(packer, file, source, target, hash, err);
-  return pack_matrix(packer, file, source, recipe ? recipe : &plain, target, hash, err);
+  return pack_matrix(packer, file, source, target, hash, err);
 }

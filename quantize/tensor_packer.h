@@ -20,20 +20,6 @@ typedef struct panel_result {
   bool bad;
 } panel_result;
 
-/* Packs a panel as gust_panel_pack does, in some other way: the panel'th of its
- * tensor, in the tensor's type, on thread `worker` of the pool. `values` may be
- * overwritten. Panels of one tensor are packed at once on several threads, in
- * any order. */
-typedef double panel_pack_fn(void *user, size_t panel, unsigned worker, float *values,
-                             size_t k_padded, uint8_t *packed, uint8_t *row_codes);
-
-/* How a matrix is packed; all zero: every weight counts alike. */
-typedef struct tensor_recipe {
-  const float *importance; /* of the columns, k_padded numbers; see quantizers.h */
-  panel_pack_fn *pack;     /* instead of gust_panel_pack; NULL: that */
-  void *user;              /* for pack */
-} tensor_recipe;
-
 /* What became of a tensor. */
 typedef struct packed_tensor {
   gust_tensor *target;    /* its checksum is set */
@@ -84,13 +70,13 @@ gust_status tensor_packer_create(tensor_packer *packer, const gust_kernels *kern
                                  const packer_calls *calls, gust_error *err);
 void tensor_packer_destroy(tensor_packer *packer);
 
-/* Reads `source`, whose shape is the target's, packs it in the target's type by
- * `recipe` (NULL: all zero) and writes it at the target's offset. `hash`, which
- * may be NULL, takes in the source's bytes. The tensor's last group may still be
- * unwritten afterwards: target must stay where it is until then. */
+/* Reads `source`, whose shape is the target's, packs it in the target's type and
+ * writes it at the target's offset. `hash`, which may be NULL, takes in the
+ * source's bytes. The tensor's last group may still be unwritten afterwards:
+ * target must stay where it is until then. */
 gust_status tensor_packer_run(tensor_packer *packer, const safetensors_file *file,
-                              const safetensors_tensor *source, const tensor_recipe *recipe,
-                              gust_tensor *target, gust_sha256 *hash, gust_error *err);
+                              const safetensors_tensor *source, gust_tensor *target,
+                              gust_sha256 *hash, gust_error *err);
 
 /* Writes what is still unwritten. */
 gust_status tensor_packer_flush(tensor_packer *packer, gust_error *err);
