@@ -4,6 +4,7 @@
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
 
 say() {
   echo "$*" >&2
@@ -96,4 +97,9 @@ need_arm_tools() {
   need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
   need_command qemu-aarch64 qemu-user
   [ -f /usr/aarch64-linux-gnu/include/stdio.h ] || install_packages libc6-dev-arm64-cross
+}
+
+need_musl_tools() {
+  need_command musl-gcc musl-tools
+  need_command qemu-x86_64 qemu-user # stands in for an old processor
 }

@@ -12,6 +12,7 @@
 #   --valgrind   tests of memory handling under valgrind
 #   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
 #                done, under qemu
+#   --musl       the whole suite, linked statically with musl
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -53,8 +54,8 @@ chosen=
 found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -186,6 +187,13 @@ run_mode() {
       CC=aarch64-linux-gnu-gcc
       run_tests arm "-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini" \
         --timeout-multiplier 4
+      CC=$cc_before
+      ;;
+    musl)
+      need_musl_tools
+      cc_before=$CC
+      CC=musl-gcc
+      run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
       CC=$cc_before
       ;;
   esac
