@@ -68,6 +68,7 @@ static gust_status run(conversion *c, const char *folder, gust_error *err) {
   if (!status) status = conversion_calibrate(c, err);
   if (!status) status = conversion_pack(c, err);
   if (!status && c->header.receipt.exists) status = complete_receipt(c, err);
+  if (!status) status = checkpoint_check(&c->source, err);
   if (!status) status = write_header(c, err);
   return status ? status : file_writer_commit(&c->writer, c->header.file_bytes, err);
 }
@@ -153,6 +154,11 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
   if (c.options.calibration)
     c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
   gust_status status = run(&c, source_folder, err);
+  if (status && status != GUST_E_CANCELLED) {
+    gust_status changed =
+        checkpoint_check(&c.source, err); /* whatever else went wrong came of it */
+    if (changed) status = changed;
+  }
   if (!status && report) fill_report(&c, begin_ns, report);
   bool keep = to_be_kept(&c, status);
   tell_failure(&c, status, keep, err);
