@@ -24,19 +24,20 @@ cd "$root" || exit 1
 . "$root/scripts/find_tools.sh"
 
 thread_tests="pool context convert_resume"
+fuzz_tests="fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
+  fuzz-session_journal fuzz-line_editor fuzz-hf_config fuzz-tokenizer_json fuzz-sentencepiece
+  fuzz-checkpoint fuzz-command_line fuzz-convert_journal"
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   options cli_parts quantizers convert sampler answer_parts chat_parts example
-  fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
-  fuzz-session_journal fuzz-line_editor"
+  $fuzz_tests"
 
 # Under qemu, which computes floats in software: the Arm levels on each kind of
 # processor, and of the rest what takes less than half a minute there.
 arm_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   chat_template quantizers options cli_parts line_editor line_terminal
   answer_parts manual convert session_list sampler chat_parts example
-  fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
-  fuzz-session_journal fuzz-line_editor"
+  $fuzz_tests"
 for processor in cortex-a53 neoverse-n1 max; do
   arm_tests="$arm_tests levels-$processor kernels-$processor same_bits-$processor"
 done

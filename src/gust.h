@@ -61,6 +61,15 @@ typedef struct gust_error {
   char text[512]; /* one line, no newline, NUL-terminated */
 } gust_error;
 
+/* Weights of a mapped file are read while they are used. When it was changed in place
+ * since it was opened, whatever computes with them fails with GUST_E_IO; a file that
+ * another one took the place of by renaming is unchanged. But where it became shorter,
+ * or its disk fails, the system ends the process on POSIX systems (SIGBUS) before
+ * anything can fail, unless this was called: it installs a handler of that signal, and
+ * hands on to the one before what is no fault in a mapped file. For a program to
+ * decide, once and early. False when the system refuses. */
+GUST_API bool gust_guard_mapped_files(void);
+
 /* A short name of a status, such as "damaged file"; never NULL. */
 GUST_API const char *gust_status_name(gust_status status);
 
