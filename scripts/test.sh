@@ -6,7 +6,7 @@
 # Without an option: the whole suite, built with $CC or the system's compiler, in
 # build-test/. Each of these runs something else instead; several can be given:
 #   --plain      what is done without an option
-#   --clang      the whole suite, built with clang
+#   --clang      the whole suite, built with clang, and with hwloc
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
@@ -155,12 +155,17 @@ run_tests() {
 run_mode() {
   only=$chosen
   case "$1" in
-    plain) run_tests plain "-Dbuildtype=release" ;;
+    plain)
+      need_command pkg-config pkg-config
+      run_tests plain "-Dbuildtype=release"
+      ;;
     clang)
       need_command clang clang
+      need_library hwloc libhwloc-dev
+      need_library libudev libudev-dev # without which nothing links to hwloc statically
       cc_before=$CC
       CC=clang
-      run_tests clang "-Dbuildtype=release"
+      run_tests clang "-Dbuildtype=release -Dhwloc=enabled"
       CC=$cc_before
       ;;
     sanitize)
@@ -176,8 +181,7 @@ run_mode() {
     valgrind)
       need_command valgrind valgrind
       only=${chosen:-$valgrind_tests}
-      # hwloc says on stderr that it cannot read CPUID there.
-      run_tests valgrind "-Dbuildtype=debugoptimized -Dhwloc=disabled" --timeout-multiplier 20 \
+      run_tests valgrind "-Dbuildtype=debugoptimized" --timeout-multiplier 20 \
         --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full \
           --child-silent-after-fork=yes"
       ;;
