@@ -4,6 +4,8 @@
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_windows_tools  what scripts/cross/x86_64-w64-mingw32.ini names, and wine's
+#                       environment
 
 say() {
   echo "$*" >&2
@@ -96,4 +98,17 @@ need_arm_tools() {
   need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
   need_command qemu-aarch64 qemu-user
   [ -f /usr/aarch64-linux-gnu/include/stdio.h ] || install_packages libc6-dev-arm64-cross
+}
+
+# Debian keeps wine64 out of PATH. The folder it keeps its state in takes seconds to
+# make; it is kept between runs, but never the user's own.
+need_windows_tools() {
+  need_command x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
+  [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
+  command -v wine64 >/dev/null 2>&1 || install_packages wine64
+  [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
+  need_command wine64 wine64
+  WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
+  WINEDEBUG=${WINEDEBUG:--all}
+  export PATH WINEPREFIX WINEDEBUG
 }

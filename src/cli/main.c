@@ -19,7 +19,7 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  terminal_guard_streams();
+  terminal_begin(&argc, &argv);
   interrupt_ignore_writes();
   int code = dispatch(argc, argv);
   gust_error err;
