@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@
 #ifdef GUST_HAVE_HWLOC
 #include <hwloc.h>
 #endif
+
+#include "map_guard.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 /* macOS refuses to read or write more than INT_MAX bytes at once. */
@@ -121,33 +124,35 @@ static int open_regular(const char *path, int flags, uint64_t *bytes) {
 }
 
 bool os_map_file(os_map *map, const char *path) {
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
   uint64_t bytes;
   int fd = open_regular(path, O_RDONLY, &bytes);
   if (fd < 0) return false;
-  void *data = NULL;
-  int error = 0;
-  if (bytes > SIZE_MAX) {
-    error = EFBIG;
-  } else if (bytes > 0) {
-    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) error = errno;
+  if (bytes == 0) {
+    close(fd);
+    return true;
   }
-  close(fd);
-  if (error) {
+  void *data = MAP_FAILED;
+  if (bytes > SIZE_MAX)
+    errno = EFBIG;
+  else
+    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
+  os_map_watch *watch = data == MAP_FAILED ? NULL : map_guard_begin(data, (size_t)bytes, fd);
+  if (!watch) {
+    int error = errno;
+    if (data != MAP_FAILED) munmap(data, (size_t)bytes);
+    close(fd);
     errno = error;
     return false;
   }
-  map->data = data;
-  map->bytes = (size_t)bytes;
+  *map = (os_map){data, (size_t)bytes, watch};
   return true;
 }
 
 void os_unmap_file(os_map *map) {
+  map_guard_end(map->watch);
   if (map->bytes) munmap((void *)(uintptr_t)map->data, map->bytes);
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
 }
 
 /* madvise over the pages of the range that the map holds: all it touches
@@ -612,7 +617,21 @@ static unsigned affinity_cores(void) {
 
 #endif
 
-/* --- processors and time ---------------------------------------------------- */
+/* --- threads, processors and time -------------------------------------------- */
+
+bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+  sigset_t all, before;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  sigfillset(&all);
+  sigdelset(&all, SIGBUS);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
+                 pthread_create(thread, &attributes, fn, arg) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return started;
+}
 
 #ifdef GUST_HAVE_HWLOC
 

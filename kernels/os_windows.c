@@ -370,33 +370,69 @@ FILE *os_fopen(const char *path, const char *mode) {
 
 /* --- mapping ---------------------------------------------------------------------- */
 
+struct os_map_watch {
+  os_file file; /* which the mapping keeps open anyway */
+  FILETIME changed;
+};
+
+static os_map_watch *begin_watch(os_file file) {
+  BY_HANDLE_FILE_INFORMATION info;
+  os_map_watch *watch = identify((HANDLE)file, &info) ? malloc(sizeof *watch) : NULL;
+  if (watch) *watch = (os_map_watch){file, info.ftLastWriteTime};
+  return watch;
+}
+
+/* The view keeps the mapping. */
+static void *map_all(os_file file, uint64_t bytes) {
+  HANDLE mapping = CreateFileMappingW((HANDLE)file, NULL, PAGE_READONLY, 0, 0, NULL);
+  void *data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, (SIZE_T)bytes) : NULL;
+  if (!data) failed();
+  if (mapping) CloseHandle(mapping);
+  return data;
+}
+
 bool os_map_file(os_map *map, const char *path) {
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
   uint64_t bytes;
   os_file file = os_open_read(path, &bytes);
   if (file == -1) return false;
-  bool done = true;
-  if (bytes > SIZE_MAX) {
-    errno = EFBIG;
-    done = false;
-  } else if (bytes > 0) {
-    HANDLE mapping = CreateFileMappingW((HANDLE)file, NULL, PAGE_READONLY, 0, 0, NULL);
-    map->data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, (SIZE_T)bytes) : NULL;
-    done = map->data || failed();
-    if (mapping) CloseHandle(mapping); /* the view keeps it */
+  if (bytes == 0) {
+    os_close(file);
+    return true;
   }
-  int error = errno;
-  os_close(file);
-  errno = error;
-  if (done) map->bytes = (size_t)bytes;
-  return done;
+  void *data = bytes <= SIZE_MAX ? map_all(file, bytes) : NULL;
+  os_map_watch *watch = data ? begin_watch(file) : NULL;
+  if (!watch) {
+    int error = bytes <= SIZE_MAX ? errno : EFBIG;
+    if (data) UnmapViewOfFile(data);
+    os_close(file);
+    errno = error;
+    return false;
+  }
+  *map = (os_map){data, (size_t)bytes, watch};
+  return true;
 }
 
 void os_unmap_file(os_map *map) {
   if (map->bytes) UnmapViewOfFile(map->data);
-  map->data = NULL;
-  map->bytes = 0;
+  if (map->watch) os_close(map->watch->file);
+  free(map->watch);
+  *map = (os_map){0};
+}
+
+bool os_map_unchanged(const os_map *map, uint64_t *bytes) {
+  BY_HANDLE_FILE_INFORMATION info;
+  *bytes = map->bytes;
+  if (!map->watch) return true;
+  if (!identify((HANDLE)map->watch->file, &info)) return false;
+  *bytes = (uint64_t)info.nFileSizeHigh << 32 | info.nFileSizeLow;
+  return *bytes == map->bytes && CompareFileTime(&info.ftLastWriteTime, &map->watch->changed) == 0;
+}
+
+/* A mapped file cannot be shortened here; what is left, a disk that fails, ends the
+ * process. */
+bool os_guard_maps(void) {
+  return false;
 }
 
 /* The part of the range that the map holds; false when there is none. */
@@ -607,7 +643,16 @@ char *os_state_folder(void) {
   return folder ? folder : folder_from(L"LOCALAPPDATA");
 }
 
-/* --- processors and time -------------------------------------------------------------------- */
+/* --- threads, processors and time ------------------------------------------------------ */
+
+bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
+                 pthread_create(thread, &attributes, fn, arg) == 0;
+  pthread_attr_destroy(&attributes);
+  return started;
+}
 
 /* Cores of which this process may use a processor. With more than 64 processors it
  * may run on several groups of them, and its mask is 0: then all count. */
