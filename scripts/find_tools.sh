@@ -4,6 +4,7 @@
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_macos_tools    what scripts/check_macos.sh compiles with
 #   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
 
 say() {
@@ -102,4 +103,10 @@ need_arm_tools() {
 need_musl_tools() {
   need_command musl-gcc musl-tools
   need_command qemu-x86_64 qemu-user # stands in for an old processor
+}
+
+need_macos_tools() {
+  need_command clang clang
+  need_command lld lld
+  need_command ninja ninja-build
 }

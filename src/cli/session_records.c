@@ -1,7 +1,4 @@
 #define _DEFAULT_SOURCE /* flock */
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#endif
 
 #include "session_records.h"
 
