@@ -23,21 +23,35 @@ uint64_t os_available_memory(void);
 
 /* --- files --- */
 
+typedef struct os_map_watch os_map_watch;
+
 typedef struct os_map {
   const uint8_t *data;
   size_t bytes;
+  os_map_watch *watch; /* of the file behind it; NULL where the system needs none */
 } os_map;
 
 /* Maps a whole regular file for reading. An empty file maps to bytes 0. */
 bool os_map_file(os_map *map, const char *path);
 void os_unmap_file(os_map *map);
+/* Whether what is read from the map is what the file held when it was mapped: it is
+ * still as long, was not written to, and no page of it was missing. A file that was
+ * replaced by another of its name, or removed, is unchanged. *bytes: its length now.
+ * To be asked after reading, before what was read is used; costs one system call. */
+bool os_map_unchanged(const os_map *map, uint64_t *bytes);
+/* Reading a page that its file no longer has, or that its disk cannot give, ends a
+ * process (SIGBUS). From this call on such a page of a map reads as zeros instead,
+ * and os_map_unchanged tells. It takes over the process's handler of that signal,
+ * and hands on what is no fault in a map: for a program to decide, once and early,
+ * before a library's other threads run. False when the system refuses. */
+bool os_guard_maps(void);
 /* The pages [offset, offset + bytes) will be read soon / not again. */
 void os_will_need(const os_map *map, size_t offset, size_t bytes);
 void os_dont_need(const os_map *map, size_t offset, size_t bytes);
 /* Waits until those pages are in memory and mapped; for several threads at once.
  * False when they cannot be read: the file has become shorter, or its disk fails.
  * Where the kernel cannot be asked (Linux before 5.14, other systems) either is a
- * SIGBUS instead, as it is for whoever reads the mapping later. */
+ * SIGBUS instead, as it is for whoever reads the mapping later (os_guard_maps). */
 bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */

@@ -32,6 +32,8 @@
 #include <hwloc.h>
 #endif
 
+#include "map_guard.h"
+
 #define HUGE_PAGE ((size_t)2 << 20)
 /* macOS refuses to read or write more than INT_MAX bytes at once. */
 #define IO_STEP ((size_t)1 << 30)
@@ -120,33 +122,35 @@ static int open_regular(const char *path, uint64_t *bytes) {
 }
 
 bool os_map_file(os_map *map, const char *path) {
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
   uint64_t bytes;
   int fd = open_regular(path, &bytes);
   if (fd < 0) return false;
-  void *data = NULL;
-  int error = 0;
-  if (bytes > SIZE_MAX) {
-    error = EFBIG;
-  } else if (bytes > 0) {
-    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) error = errno;
+  if (bytes == 0) {
+    close(fd);
+    return true;
   }
-  close(fd);
-  if (error) {
+  void *data = MAP_FAILED;
+  if (bytes > SIZE_MAX)
+    errno = EFBIG;
+  else
+    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
+  os_map_watch *watch = data == MAP_FAILED ? NULL : map_guard_begin(data, (size_t)bytes, fd);
+  if (!watch) {
+    int error = errno;
+    if (data != MAP_FAILED) munmap(data, (size_t)bytes);
+    close(fd);
     errno = error;
     return false;
   }
-  map->data = data;
-  map->bytes = (size_t)bytes;
+  *map = (os_map){data, (size_t)bytes, watch};
   return true;
 }
 
 void os_unmap_file(os_map *map) {
+  map_guard_end(map->watch);
   if (map->bytes) munmap((void *)(uintptr_t)map->data, map->bytes);
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
 }
 
 /* madvise over the pages of the range that the map holds: all it touches

@@ -221,7 +221,9 @@ void gust_pool_run(gust_pool *pool, gust_pool_fn *fn, void *arg, size_t items, s
  * spare: the smallest default of a C library, 128 KiB, is too little. */
 #define STACK_BYTES ((size_t)1 << 20)
 
-/* Workers take no signals: those are for the threads the program knows of. */
+/* Workers take no signals: those are for the threads the program knows of. But what an
+ * instruction of theirs causes has to reach its handler (os_guard_maps): blocked, it
+ * would end the process. */
 static bool start_worker(gust_pool *pool, unsigned index) {
   pool_worker *worker = &pool->workers[pool->started];
   worker->pool = pool;
@@ -229,6 +231,7 @@ static bool start_worker(gust_pool *pool, unsigned index) {
 #ifndef _WIN32
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS);
   pthread_sigmask(SIG_SETMASK, &all, &before);
 #endif
   pthread_attr_t attributes;

@@ -17,6 +17,7 @@
 #include "convert.h"
 #include "kernels/os.h"
 #include "source_measure.h"
+#include "whole_file.h"
 
 #define DEFAULT_AGAINST_CHUNKS 16u
 
@@ -203,7 +204,7 @@ static void show_note(void *user, const char *line) {
 /* Far more than any calibration reads. */
 #define MOST_TEXT_BYTES ((size_t)64 << 20)
 
-static gust_status open_calibration(const convert_values *values, os_map *text,
+static gust_status open_calibration(const convert_values *values, whole_file *text,
                                     gust_convert_options *options, gust_error *err) {
   const char *name = values->calibrate.text;
   if (!values->calibrate.given) return GUST_OK;
@@ -211,15 +212,17 @@ static gust_status open_calibration(const convert_values *values, os_map *text,
     options->calibration = gust_calibration_text;
     options->calibration_bytes = gust_calibration_text_bytes;
   } else {
-    if (!os_map_file(text, name))
-      return gust_fail(err, GUST_E_IO,
-                       "%s: expected a text to calibrate on, found: %s; give a file, or default",
-                       name, strerror(errno));
-    if (text->bytes > MOST_TEXT_BYTES)
-      return gust_fail(err, GUST_E_ARGUMENT,
-                       "%s: expected a text of at most %zu bytes, found %zu; give a part of it",
-                       name, MOST_TEXT_BYTES, text->bytes);
-    options->calibration = text->bytes ? (const char *)text->data : "";
+    if (!whole_file_read(text, name, MOST_TEXT_BYTES))
+      return errno == EFBIG
+                 ? gust_fail(err, GUST_E_ARGUMENT,
+                             "%s: expected a text of at most %zu bytes, found %zu; give a part of "
+                             "it",
+                             name, MOST_TEXT_BYTES, text->bytes)
+                 : gust_fail(err, GUST_E_IO,
+                             "%s: expected a text to calibrate on, found: %s; give a file, or "
+                             "default",
+                             name, strerror(errno));
+    options->calibration = text->data;
     options->calibration_bytes = text->bytes;
   }
   options->calibration_name = name;
@@ -297,7 +300,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
                                   const char *target, gust_error *err) {
   convert_screen screen = {.command = command};
   char *text = NULL;
-  os_map calibration = {NULL, 0};
+  whole_file calibration = {0};
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
@@ -321,7 +324,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
     status = gust_convert(folder, target, &options, &result, err);
     progress_end(&screen.progress);
   }
-  os_unmap_file(&calibration);
+  whole_file_free(&calibration);
   free(text);
   return status == GUST_OK ? report(command, values, &result, target, err) : status;
 }

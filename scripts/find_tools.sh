@@ -3,7 +3,9 @@
 #
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
+#   need_library NAME PACKAGE
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
 
 say() {
   echo "$*" >&2
@@ -42,6 +44,13 @@ need_command() {
   command -v "$1" >/dev/null 2>&1 || die "$1 is still missing after installing $2"
 }
 
+# What pkg-config knows as $1.
+need_library() {
+  need_command pkg-config pkg-config
+  pkg-config --exists "$1" || install_packages "$2"
+  pkg-config --exists "$1" || die "pkg-config does not know $1 after installing $2"
+}
+
 # Whether $1 is a meson of version 1.0 or later.
 is_new_meson() {
   version=$("$1" --version 2>/dev/null) || return 1
@@ -55,6 +64,7 @@ is_new_meson() {
 # Older distributions package a meson before 1.0; then a private one is put into
 # a Python environment below the source root.
 need_meson() {
+  export MESON # for tests
   MESON=$root/build-tools/bin/meson
   is_new_meson "$MESON" && return
   MESON=meson
@@ -96,4 +106,9 @@ need_arm_tools() {
   need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
   need_command qemu-aarch64 qemu-user
   [ -f /usr/aarch64-linux-gnu/include/stdio.h ] || install_packages libc6-dev-arm64-cross
+}
+
+need_musl_tools() {
+  need_command musl-gcc musl-tools
+  need_command qemu-x86_64 qemu-user # stands in for an old processor
 }

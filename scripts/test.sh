@@ -6,12 +6,13 @@
 # Without an option: the whole suite, built with $CC or the system's compiler, in
 # build-test/. Each of these runs something else instead; several can be given:
 #   --plain      what is done without an option
-#   --clang      the whole suite, built with clang
+#   --clang      the whole suite, built with clang, and with hwloc
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
 #   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
 #                done, under qemu
+#   --musl       the whole suite, linked statically with musl
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -54,8 +55,8 @@ chosen=
 found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -154,12 +155,17 @@ run_tests() {
 run_mode() {
   only=$chosen
   case "$1" in
-    plain) run_tests plain "-Dbuildtype=release" ;;
+    plain)
+      need_command pkg-config pkg-config
+      run_tests plain "-Dbuildtype=release"
+      ;;
     clang)
       need_command clang clang
+      need_library hwloc libhwloc-dev
+      need_library libudev libudev-dev # without which nothing links to hwloc statically
       cc_before=$CC
       CC=clang
-      run_tests clang "-Dbuildtype=release"
+      run_tests clang "-Dbuildtype=release -Dhwloc=enabled"
       CC=$cc_before
       ;;
     sanitize)
@@ -175,8 +181,7 @@ run_mode() {
     valgrind)
       need_command valgrind valgrind
       only=${chosen:-$valgrind_tests}
-      # hwloc says on stderr that it cannot read CPUID there.
-      run_tests valgrind "-Dbuildtype=debugoptimized -Dhwloc=disabled" --timeout-multiplier 20 \
+      run_tests valgrind "-Dbuildtype=debugoptimized" --timeout-multiplier 20 \
         --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full \
           --child-silent-after-fork=yes"
       ;;
@@ -187,6 +192,13 @@ run_mode() {
       CC=aarch64-linux-gnu-gcc
       run_tests arm "-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini" \
         --timeout-multiplier 4
+      CC=$cc_before
+      ;;
+    musl)
+      need_musl_tools
+      cc_before=$CC
+      CC=musl-gcc
+      run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
       CC=$cc_before
       ;;
   esac

@@ -167,17 +167,20 @@ static gust_status check_ids(const gust_context *c, const int32_t *ids, size_t c
 }
 
 /* Hands out the logits of the `count` tokens of the batch just computed. */
-static bool hand_out_logits(gust_context *c, size_t position, size_t count, gust_logits_fn *fn,
-                            void *user) {
+static gust_status hand_out_logits(gust_context *c, size_t position, size_t count,
+                                   gust_logits_fn *fn, void *user, gust_error *err) {
   for (size_t first = 0; first < count; first += GUST_LOGIT_ROWS) {
     size_t rows = count - first < GUST_LOGIT_ROWS ? count - first : GUST_LOGIT_ROWS;
     gust_forward_logits(c, first, rows);
+    gust_status status = gust_model_check_file(c->model, err);
+    if (status) return status;
     for (size_t i = 0; i < rows; i++)
-      if (fn(user, position + first + i, c->logits + i * c->vocab_stride)) return true;
+      if (fn(user, position + first + i, c->logits + i * c->vocab_stride))
+        return gust_fail(err, GUST_E_CANCELLED, "scoring was cancelled");
     if (first + rows == count && rows > 1)
       memcpy(c->logits, c->logits + (rows - 1) * c->vocab_stride, c->vocab_stride * sizeof(float));
   }
-  return false;
+  return GUST_OK;
 }
 
 static gust_status feed(gust_context *c, const int32_t *ids, size_t count,
@@ -191,12 +194,14 @@ static gust_status feed(gust_context *c, const int32_t *ids, size_t count,
     size_t n = count - done < c->batch ? count - done : c->batch, position = c->length;
     gust_kv_cache_store_up_to(&c->cache, position + n);
     gust_forward(c, ids + done, position, n);
+    if (!fn && done + n == count) gust_forward_logits(c, n - 1, 1);
+    status = gust_model_check_file(c->model, err);
+    if (status) return status;
     memcpy(c->ids + position, ids + done, n * sizeof *ids);
     c->length += n;
     done += n;
-    if (fn && hand_out_logits(c, position, n, fn, user))
-      return gust_fail(err, GUST_E_CANCELLED, "scoring was cancelled");
-    if (!fn && done == count) gust_forward_logits(c, n - 1, 1);
+    if (fn) status = hand_out_logits(c, position, n, fn, user, err);
+    if (status) return status;
     if (progress && progress(user, done, count) && done < count)
       return gust_fail(err, GUST_E_CANCELLED,
                        "reading the prompt was cancelled after %zu of %zu "

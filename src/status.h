@@ -15,6 +15,10 @@
 gust_status gust_fail(gust_error *err, gust_status status, const char *format, ...)
     GUST_PRINTF(3, 4);
 
+/* gust_fail for a file that was mapped with `expected` bytes and changed in place
+ * since; it has `found` now. */
+gust_status gust_fail_changed(gust_error *err, const char *path, uint64_t expected, uint64_t found);
+
 /* gust_fail for an allocation of `bytes` for `what`. */
 gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes);
 

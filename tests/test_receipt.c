@@ -75,6 +75,9 @@ static void hashes(void) {
     const char *path = demo_model_path(types[t]);
     gust_receipt_info receipt = receipt_of(path);
     seen[t] = receipt.logits_hash;
+    if (!CHECK(receipt.logits_hash == demo_model_logits_hash(types[t])))
+      fprintf(stderr, "  %s: logits hash %016llx\n", types[t],
+              (unsigned long long)receipt.logits_hash);
     CHECK_EQ_INT(receipt.prompt_tokens, 24);
     CHECK(hash_by_hand(path) == receipt.logits_hash);
     for (size_t i = 0; gust_cpu_level(i); i++)
