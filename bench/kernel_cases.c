@@ -89,10 +89,10 @@ static void run_round(const gust_kernels *k, const kernel_data *d, const kernel_
 }
 
 /* Calibration: a panel as deep as the data holds, the rows of one product. */
-#define PRODUCT_DEPTH (DEPTH / GUST_PANEL_ROWS)
+enum { PRODUCT_DEPTH = DEPTH / GUST_PANEL_ROWS };
 #define PRODUCT_ROWS 48u
 /* Each of a block's columns with those after it. */
-#define SHARES (GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2)
+enum { SHARES = GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2 };
 
 static void run_panel_add(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   k->panel_add(d->dst, GUST_PANEL_ROWS, d->floats, d->rows, PRODUCT_DEPTH, PRODUCT_DEPTH,

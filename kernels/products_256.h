@@ -185,7 +185,7 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
     TOKENS(3)
     TOKENS(4)
 #if TILE_TOKENS > 4
-        TOKENS(5) TOKENS(6)
+    TOKENS(5) TOKENS(6)
 #endif
   }
 #undef TOKENS

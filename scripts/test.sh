@@ -14,6 +14,9 @@
 #                done, under qemu
 #   --musl       the whole suite, linked statically with musl
 #   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
+#   --format     clang-format finds nothing to change
+#   --lint       clang-tidy and cppcheck find nothing
+#   --coverage   the whole suite, and how many lines of src, kernels and quantize it runs
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -24,6 +27,7 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 . "$root/scripts/find_tools.sh"
+. "$root/scripts/run_suite.sh"
 
 thread_tests="pool context convert_resume"
 fuzz_tests="fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
@@ -50,18 +54,27 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
   export GUST_TEST_REFS
 fi
 
+# In the order in which --all goes through them: what is soon known comes first.
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos coverage"
 modes=
 werror=false
 chosen=
-found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --macos) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm musl macos" ;;
+    --all) modes=$all_modes ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
       exit 0
+      ;;
+    --*)
+      case " $all_modes " in
+        *" ${arg#--} "*) modes="$modes ${arg#--}" ;;
+        *)
+          say "$0: unknown option $arg (see --help)"
+          exit 2
+          ;;
+      esac
       ;;
     -*)
       say "$0: unknown option $arg (see --help)"
@@ -71,96 +84,6 @@ for arg in "$@"; do
   esac
 done
 [ -n "$modes" ] || modes=plain
-
-passed=0
-failed=0
-skipped=0
-
-lines_with() {
-  cat "$build"/meson-logs/testlog*.json 2>/dev/null | grep -c -e "$1"
-}
-
-# meson writes one JSON object per line and test. Quotes inside a test's output
-# are escaped there, so that these patterns match the result alone.
-count_results() {
-  total=$(lines_with '"result": "')
-  good=$(($(lines_with '"result": "OK"') + $(lines_with '"result": "EXPECTEDFAIL"')))
-  not_run=$(lines_with '"result": "SKIP"')
-  bad=$((total - good - not_run))
-  # meson itself says something failed, or ran nothing at all.
-  [ "$1" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
-  [ "$total" -gt 0 ] || bad=1
-  passed=$((passed + good))
-  failed=$((failed + bad))
-  skipped=$((skipped + not_run))
-}
-
-# A check that is a command of its own.
-count_check() {
-  if "$@"; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-  fi
-}
-
-# Keeps those of $only that this build has tests of. Which of the command line's
-# were in any build is for the end; the lists above must be there whole.
-keep_existing() {
-  known=$("$MESON" test -C "$build" --list 2>/dev/null)
-  wanted=$only
-  only=
-  for test in $wanted; do
-    if echo "$known" | grep -q -e "^$test\$" -e " / $test\$"; then
-      only="$only $test"
-    else
-      say "$build: there is no test $test"
-      [ -n "$chosen" ] || failed=$((failed + 1))
-    fi
-  done
-  found="$found $only"
-}
-
-# Names on the command line that no build had.
-count_unknown() {
-  for test in $chosen; do
-    case " $found " in
-      *" $test "*) ;;
-      *)
-        say "no test is called $test"
-        failed=$((failed + 1))
-        ;;
-    esac
-  done
-}
-
-# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
-run_tests() {
-  build=$root/build-test-$1
-  [ "$1" = plain ] && build=$root/build-test
-  options="$2 -Dwerror=$werror"
-  shift 2
-  say "Building in $build with $CC."
-  [ -f "$build/build.ninja" ] && options="--reconfigure $options"
-  # shellcheck disable=SC2086 # the options are words
-  if ! "$MESON" setup $options "$build" "$root" </dev/null >"$root/build-test.log" 2>&1 ||
-    ! "$MESON" compile -C "$build" </dev/null >>"$root/build-test.log" 2>&1; then
-    cat "$root/build-test.log"
-    rm -f "$root/build-test.log"
-    say "$build: building failed"
-    failed=$((failed + 1))
-    return
-  fi
-  grep -i -A4 'warning:' "$root/build-test.log"
-  rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
-  if [ -n "$only" ]; then
-    keep_existing
-    [ -n "$only" ] || return # without names, meson would run everything
-  fi
-  # shellcheck disable=SC2086
-  "$MESON" test -C "$build" --print-errorlogs "$@" $only </dev/null
-  count_results $?
-}
 
 run_mode() {
   only=$chosen
@@ -210,6 +133,16 @@ run_mode() {
       CC=musl-gcc
       run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
       CC=$cc_before
+      ;;
+    format) count_check sh scripts/lint.sh format ;;
+    lint)
+      count_check sh scripts/lint.sh clang-tidy
+      count_check sh scripts/lint.sh cppcheck
+      ;;
+    coverage)
+      need_command gcovr gcovr
+      run_tests coverage "-Doptimization=1 -Ddebug=true -Db_coverage=true" --timeout-multiplier 4
+      count_check sh scripts/coverage.sh "$build"
       ;;
     macos)
       need_macos_tools

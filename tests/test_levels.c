@@ -1,9 +1,11 @@
 /* Which levels this processor is found to have, and what --cpu makes of them.
  *
  *   test_levels [LEVEL]...     expects exactly these, slowest first */
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
+#include "cli/model_options.h"
 #include "kernels.h"
 
 /* All that any processor has, as --cpu knows them. */
@@ -35,7 +37,22 @@ static const char *best_up_to(size_t rank) {
   return best;
 }
 
+/* What --cpu offers, and what errors say it takes, is what there is. */
+static void check_names(void) {
+  char choices[128] = "", sentence[128] = "";
+  for (size_t i = 0; i < KNOWN; i++) {
+    const char *comma = i + 1 == KNOWN ? " or " : ", ";
+    snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", i ? "|" : "",
+             known[i]);
+    snprintf(sentence + strlen(sentence), sizeof sentence - strlen(sentence), "%s%s",
+             i ? comma : "", known[i]);
+  }
+  CHECK_EQ_STR(CPU_LEVELS, choices);
+  CHECK_EQ_STR(GUST_KERNEL_LEVELS, sentence);
+}
+
 int main(int argc, char **argv) {
+  check_names();
   if (argc > 1) check_expected(argv + 1);
   const char *level, *before = NULL;
   for (size_t i = 0; (level = gust_kernels_level(i)) != NULL; before = level, i++) {

@@ -215,7 +215,8 @@ static void test_ends(void) {
  * there when the program goes on. */
 static void test_suspend(void) {
   char script[4096];
-  snprintf(script, sizeof script, "$MESON_EXE_WRAPPER '%s' --driver -; stty -a; echo shell; fg", self);
+  snprintf(script, sizeof script, "$MESON_EXE_WRAPPER '%s' --driver -; stty -a; echo shell; fg",
+           self);
   const char *argv[] = {"/bin/sh", "-mc", script, NULL};
   run_terminal *terminal = run_terminal_start(argv);
   expect(terminal, "> \033[?2004h");

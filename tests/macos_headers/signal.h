@@ -27,7 +27,7 @@ typedef int sig_atomic_t;
 #define SIG_SETMASK 3
 #define SIG_DFL ((void (*)(int))0)
 #define SIG_IGN ((void (*)(int))1)
-#define SIG_ERR ((void (*)(int))-1)
+#define SIG_ERR ((void (*)(int)) - 1)
 #define SA_ONSTACK 1
 #define SA_RESTART 2
 #define SA_RESETHAND 4
