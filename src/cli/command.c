@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "interrupt.h"
+#include "terminal.h"
 
 /* One line, whatever came in from a file name or an argument: control
  * characters could otherwise forge lines or drive the terminal. */
@@ -16,7 +17,10 @@ static void print_line(const cli_command *command, const char *text) {
   if (used < 0) return;
   for (char *c = line; *c; c++)
     if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-  fprintf(stderr, "%s\n", line);
+  size_t length = strlen(line);
+  if (length > sizeof line - 2) length = sizeof line - 2;
+  memcpy(line + length, "\n", 2);
+  terminal_say(line);
 }
 
 int command_fail(const cli_command *command, const gust_error *err) {
