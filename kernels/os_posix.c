@@ -1,10 +1,6 @@
 /* os.h on POSIX systems; what Linux and macOS know beyond POSIX is used where
  * it helps and never needed. */
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#else
 #define _GNU_SOURCE
-#endif
 #define _FILE_OFFSET_BITS 64
 
 #include "os.h"
@@ -314,9 +310,15 @@ bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset) 
 }
 
 /* fsync of what has no disk behind it (a pipe, some network folders) is refused
- * and is no failure. */
+ * and is no failure. macOS's leaves the bytes in the disk's cache, unless asked for
+ * more; not every file system can do that. */
 static bool sync_fd(int fd) {
   int result;
+#ifdef F_FULLFSYNC
+  do result = fcntl(fd, F_FULLFSYNC);
+  while (result != 0 && errno == EINTR);
+  if (result == 0) return true;
+#endif
   do result = fsync(fd);
   while (result != 0 && errno == EINTR);
   return result == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;

@@ -5,6 +5,7 @@
 #   need_command CMD PACKAGE
 #   need_library NAME PACKAGE
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_macos_tools    what scripts/check_macos.sh compiles with
 #   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
 #   need_windows_tools  what scripts/cross/x86_64-w64-mingw32.ini names, and wine's
 #                       environment
@@ -126,4 +127,10 @@ need_windows_tools() {
   WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
   WINEDEBUG=${WINEDEBUG:--all}
   export PATH WINEPREFIX WINEDEBUG
+}
+
+need_macos_tools() {
+  need_command clang clang
+  need_command lld lld
+  need_command ninja ninja-build
 }

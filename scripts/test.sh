@@ -13,6 +13,7 @@
 #   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
 #                done, under qemu
 #   --musl       the whole suite, linked statically with musl
+#   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -55,8 +56,8 @@ chosen=
 found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm musl" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --macos) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl macos" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -92,6 +93,15 @@ count_results() {
   passed=$((passed + good))
   failed=$((failed + bad))
   skipped=$((skipped + not_run))
+}
+
+# A check that is a command of its own.
+count_check() {
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+  fi
 }
 
 # Keeps those of $only that this build has tests of. Which of the command line's
@@ -200,6 +210,12 @@ run_mode() {
       CC=musl-gcc
       run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
       CC=$cc_before
+      ;;
+    macos)
+      need_macos_tools
+      for target in arm64 x86_64; do
+        count_check env MESON="$MESON" sh scripts/check_macos.sh $target
+      done
       ;;
   esac
 }
