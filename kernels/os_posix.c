@@ -712,7 +712,10 @@ uint64_t os_available_memory(void) {
 }
 
 uint64_t os_total_memory(void) {
-  long pages = sysconf(_SC_PHYS_PAGES);
+  long pages = 0;
+#ifdef _SC_PHYS_PAGES
+  pages = sysconf(_SC_PHYS_PAGES);
+#endif
   return pages > 0 ? (uint64_t)pages * os_page_bytes() : 0;
 }
 
