@@ -3,7 +3,7 @@
 
     python3 scripts/one_command_each.py BUILD [BUILD_BEFORE]...
 
-Tests compile some files again with other arguments: the first command is the one that
+Some files are compiled twice, with other arguments: the first command is the one that
 counts. Files that a BUILD_BEFORE has are left out. Writes BUILD/lint/compile_commands.json
 and prints the files, which may be none.
 """

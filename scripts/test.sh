@@ -17,6 +17,8 @@
 #   --format     clang-format finds nothing to change
 #   --lint       clang-tidy and cppcheck find nothing
 #   --coverage   the whole suite, and how many lines of src, kernels and quantize it runs
+#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
+#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -55,7 +57,8 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
 fi
 
 # In the order in which --all goes through them: what is soon known comes first.
-all_modes="format lint plain clang sanitize tsan valgrind arm musl macos coverage"
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos
+  coverage dist debian"
 modes=
 werror=false
 chosen=
@@ -149,6 +152,15 @@ run_mode() {
       for target in arm64 x86_64; do
         count_check env MESON="$MESON" sh scripts/check_macos.sh $target
       done
+      ;;
+    dist)
+      need_command git git
+      need_command pkg-config pkg-config
+      check_package dist build
+      ;;
+    debian)
+      need_debian_tools
+      check_package debian gust/build-debian
       ;;
   esac
 }
