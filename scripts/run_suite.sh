@@ -1,11 +1,13 @@
 # Builds gust, runs its tests and counts results, for the modes of scripts/test.sh, which
 # reads this with `.`. To be set there: root, CC, MESON, werror, chosen (tests named on the
-# command line), only (those to run now; empty: all).
+# command line), only (those to run now; empty: all), without (a pattern of names, of which
+# all others run when `only` is empty).
 #
 #   run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
 #   count_check COMMAND...   a check that is a command of its own
 #   count_unknown            names in chosen that no build had
 found=
+without=
 passed=0
 failed=0
 skipped=0
@@ -87,6 +89,10 @@ run_tests() {
   fi
   grep -i -A4 'warning:' "$root/build-test.log"
   rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
+  if [ -z "$only" ] && [ -n "$without" ]; then
+    only=$("$MESON" test -C "$build" --list 2>/dev/null | sed -n 's/.* \/ //p' |
+      grep -v -x -e "$without")
+  fi
   if [ -n "$only" ]; then
     keep_existing
     [ -n "$only" ] || return # without names, meson would run everything

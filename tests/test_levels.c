@@ -51,6 +51,16 @@ static void check_names(void) {
   CHECK_EQ_STR(GUST_KERNEL_LEVELS, sentence);
 }
 
+/* Of every kernel there is a definition, on every level. Entries are pointers to functions
+ * from matmul_q4 on. */
+static void check_entries(const gust_kernels *kernels) {
+  typedef void (*entry)(void);
+  entry entries[(sizeof *kernels - offsetof(gust_kernels, matmul_q4)) / sizeof(entry)];
+  memcpy(entries, (const char *)kernels + offsetof(gust_kernels, matmul_q4), sizeof entries);
+  for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+    if (!CHECK(entries[i] != NULL)) printf("  %s: entry %zu\n", kernels->level, i);
+}
+
 int main(int argc, char **argv) {
   check_names();
   if (argc > 1) check_expected(argv + 1);
@@ -61,7 +71,10 @@ int main(int argc, char **argv) {
   }
   gust_kernels kernels;
   for (size_t i = 0; i < KNOWN; i++)
-    if (CHECK(gust_kernels_select(&kernels, known[i]))) CHECK_EQ_STR(kernels.level, best_up_to(i));
+    if (CHECK(gust_kernels_select(&kernels, known[i]))) {
+      CHECK_EQ_STR(kernels.level, best_up_to(i));
+      check_entries(&kernels);
+    }
   CHECK(gust_kernels_select(&kernels, NULL));
   CHECK_EQ_STR(kernels.level, before);
   CHECK(!gust_kernels_select(&kernels, "mmx"));
