@@ -27,9 +27,10 @@ diff -u "$work/committed" "$work/packed" || die "$archive: other files than were
 # No repository around the sources, and nothing beside them.
 export GIT_DIR="$work/no-repository"
 unset GUST_TEST_REFS
-"$MESON" setup -Dprefix="$work/prefix" -Dwerror=true "$work/build" "$source" </dev/null >"$work/log" 2>&1 &&
-  "$MESON" compile -C "$work/build" </dev/null >>"$work/log" 2>&1 ||
-  { cat "$work/log" && die "$source: building failed"; }
+{
+  "$MESON" setup -Dprefix="$work/prefix" -Dwerror=true "$work/build" "$source" </dev/null &&
+    "$MESON" compile -C "$work/build" </dev/null
+} >"$work/log" 2>&1 || { cat "$work/log" && die "$source: building failed"; }
 "$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --suite fast </dev/null
 "$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --logbase testlog-install install \
   </dev/null
