@@ -39,5 +39,5 @@ unset GUST_TEST_REFS
 "$work/prefix/bin/gust" --version
 ninja -C "$work/build" uninstall </dev/null >"$work/log" 2>&1 ||
   { cat "$work/log" && die "ninja uninstall failed"; }
-left=$(find "$work/prefix" ! -type d)
+left=$(cd "$work" && find . -path './prefix/*' ! -type d)
 [ -z "$left" ] || die "ninja uninstall left $left"
