@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "json_file.h"
 #include "os.h"
@@ -267,7 +266,7 @@ static char *path_in(const char *folder, const char *name) {
 
 static FILE *open_text(const maker *m, const char *name) {
   char *path = path_in(m->folder, name);
-  FILE *f = fopen(path, "w");
+  FILE *f = os_fopen(path, "wb");
   if (!f) fail("cannot be written", path);
   free(path);
   return f;
@@ -376,7 +375,7 @@ static void copy_file(const maker *m, const char *name) {
 static void make(maker *m) {
   static const char *const copied[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
                                        "generation_config.json", "chat_template.jinja"};
-  if (mkdir(m->folder, 0777) != 0 && errno != EEXIST) fail("cannot be made", m->folder);
+  if (!os_make_folder(m->folder) && errno != EEXIST) fail("cannot be made", m->folder);
   errno = 0;
   m->threads = m->threads ? m->threads : os_physical_cores();
   m->pool = need(gust_pool_create(m->threads));

@@ -4,7 +4,9 @@
 
 #include "gust.h"
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__) && !defined(__clang__)
+#define GUST_PRINTF(format_index, first) __attribute__((format(gnu_printf, format_index, first)))
+#elif defined(__GNUC__)
 #define GUST_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 #else
 #define GUST_PRINTF(format_index, first)
