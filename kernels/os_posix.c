@@ -673,8 +673,13 @@ static unsigned machine_cores(void) {
     cores = (unsigned)count;
 #endif
   if (cores) return cores;
+  unsigned processors = os_processors();
+  return processors ? processors : 1;
+}
+
+unsigned os_processors(void) {
   long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online > 0 ? (unsigned)online : 1;
+  return online > 0 ? (unsigned)online : 0;
 }
 
 unsigned os_physical_cores(void) {
@@ -704,6 +709,14 @@ uint64_t os_available_memory(void) {
 #else
   return 0;
 #endif
+}
+
+uint64_t os_total_memory(void) {
+  long pages = 0;
+#ifdef _SC_PHYS_PAGES
+  pages = sysconf(_SC_PHYS_PAGES);
+#endif
+  return pages > 0 ? (uint64_t)pages * os_page_bytes() : 0;
 }
 
 /* Tiles are state of 8 KiB a thread; Linux saves it for processes that asked. */

@@ -4,6 +4,7 @@
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
 #   need_library NAME PACKAGE
+#   need_debian_tools   what building and checking Debian packages takes
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
 #   need_macos_tools    what scripts/check_macos.sh compiles with
 #   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
@@ -133,4 +134,11 @@ need_macos_tools() {
   need_command clang clang
   need_command lld lld
   need_command ninja ninja-build
+}
+
+need_debian_tools() {
+  need_command dpkg-buildpackage dpkg-dev
+  need_command dh debhelper
+  need_command lintian lintian
+  dpkg-checkbuilddeps "$root/debian/control" >/dev/null 2>&1 || install_packages build-essential meson
 }

@@ -13,9 +13,12 @@
 #   --arm        built for 64-bit Arm, under qemu: the suite but for what takes minutes there
 #   --musl       the whole suite, linked statically with musl
 #   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
-#   --same-logits  gust for Arm, Windows and with musl, each against this system's: the same
-#                file and logits of the demo model (scripts/same_logits.sh)
+#   --same-logits
+#                gust for Arm, for Windows and with musl, each against this system's: the
+#                same file and logits of the demo model (scripts/same_logits.sh)
 #   --all        all of these
+#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
+#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
 #
@@ -57,7 +60,8 @@ chosen=
 found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --macos | --same-logits) modes="$modes ${arg#--}" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --macos | \
+      --same-logits | --dist | --debian) modes="$modes ${arg#--}" ;;
     --all) modes="plain clang sanitize tsan valgrind arm musl macos same-logits" ;;
     --werror) werror=true ;;
     --help | -h)
@@ -214,6 +218,13 @@ compare_platforms() {
   done
 }
 
+# Runs scripts/check_NAME.sh, and counts the tests of its build folder, $2.
+check_package() {
+  build=$root/build-test-$1/$2
+  sh "$root/scripts/check_$1.sh" "$root/build-test-$1"
+  count_results $?
+}
+
 run_mode() {
   only=$chosen
   left_out=
@@ -269,6 +280,15 @@ run_mode() {
       for target in arm64 x86_64; do
         count_check env MESON="$MESON" sh scripts/check_macos.sh $target
       done
+      ;;
+    dist)
+      need_command git git
+      need_command pkg-config pkg-config
+      check_package dist build
+      ;;
+    debian)
+      need_debian_tools
+      check_package debian gust/build-debian
       ;;
   esac
 }
