@@ -10,10 +10,12 @@
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
-#   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
-#                done, under qemu
+#   --arm        built for 64-bit Arm, under qemu: the suite but for what takes minutes there
 #   --musl       the whole suite, linked statically with musl
 #   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
+#   --same-logits
+#                gust for Arm, for Windows and with musl, each against this system's: the
+#                same file and logits of the demo model (scripts/same_logits.sh)
 #   --all        all of these
 #   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
 #   --debian     Debian packages, built and checked (scripts/check_debian.sh)
@@ -36,15 +38,15 @@ valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_dec
   options cli_parts quantizers convert sampler answer_parts chat_parts example
   $fuzz_tests"
 
-# Under qemu, which computes floats in software: the Arm levels on each kind of
-# processor, and of the rest what takes less than half a minute there.
-arm_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
-  chat_template quantizers options cli_parts line_editor line_terminal
-  answer_parts manual convert session_list sampler chat_parts example
-  $fuzz_tests"
-for processor in cortex-a53 neoverse-n1 max; do
-  arm_tests="$arm_tests levels-$processor kernels-$processor same_bits-$processor"
-done
+# Under qemu, which computes floats in software some fifty times as slowly, other tests
+# make the same checks of shorter sequences. Left out are those that would still take
+# minutes each: they start gust again and again, and what they look at (words of
+# commands, figures of a whole text) is not the processor's doing. doctor and bench
+# measure times, which mean nothing there. The plain runs of kernels, levels and same_bits
+# are left out for those on a processor of each kind.
+not_on_arm="cli cli_run chat_session eval quality calibrated_quality-demo
+  calibrated_quality-default calibrated_quality-q8 calibrated_quality-synthetic
+  convert_calibrated convert_large doctor bench kernels levels same_bits"
 
 # Reference data beside the sources; tests that need it skip without.
 if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
@@ -59,8 +61,8 @@ found=
 for arg in "$@"; do
   case "$arg" in
     --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --macos | \
-      --dist | --debian) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm musl macos" ;;
+      --same-logits | --dist | --debian) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl macos same-logits" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -107,14 +109,31 @@ count_check() {
   fi
 }
 
+# The tests of this build: all but those in $left_out, unless some were asked for.
+list_tests() {
+  known=$("$MESON" test -C "$build" --list 2>/dev/null | sed 's,.* / ,,')
+  for test in $left_out; do
+    echo "$known" | grep -q -x -e "$test" || {
+      say "$build: there is no test $test to leave out"
+      failed=$((failed + 1))
+    }
+  done
+  [ -n "$only" ] && return
+  for test in $known; do
+    case " $left_out " in
+      *" $test "*) ;;
+      *) only="$only $test" ;;
+    esac
+  done
+}
+
 # Keeps those of $only that this build has tests of. Which of the command line's
 # were in any build is for the end; the lists above must be there whole.
 keep_existing() {
-  known=$("$MESON" test -C "$build" --list 2>/dev/null)
   wanted=$only
   only=
   for test in $wanted; do
-    if echo "$known" | grep -q -e "^$test\$" -e " / $test\$"; then
+    if echo "$known" | grep -q -x -e "$test"; then
       only="$only $test"
     else
       say "$build: there is no test $test"
@@ -137,8 +156,8 @@ count_unknown() {
   done
 }
 
-# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
-run_tests() {
+# build_in NAME "MESON SETUP OPTIONS" [TARGET]...
+build_in() {
   build=$root/build-test-$1
   [ "$1" = plain ] && build=$root/build-test
   options="$2 -Dwerror=$werror"
@@ -147,15 +166,22 @@ run_tests() {
   [ -f "$build/build.ninja" ] && options="--reconfigure $options"
   # shellcheck disable=SC2086 # the options are words
   if ! "$MESON" setup $options "$build" "$root" </dev/null >"$root/build-test.log" 2>&1 ||
-    ! "$MESON" compile -C "$build" </dev/null >>"$root/build-test.log" 2>&1; then
+    ! "$MESON" compile -C "$build" "$@" </dev/null >>"$root/build-test.log" 2>&1; then
     cat "$root/build-test.log"
     rm -f "$root/build-test.log"
     say "$build: building failed"
     failed=$((failed + 1))
-    return
+    return 1
   fi
+}
+
+# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
+run_tests() {
+  build_in "$1" "$2" || return
+  shift 2
   grep -i -A4 'warning:' "$root/build-test.log"
   rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
+  [ -n "$only$left_out" ] && list_tests
   if [ -n "$only" ]; then
     keep_existing
     [ -n "$only" ] || return # without names, meson would run everything
@@ -163,6 +189,33 @@ run_tests() {
   # shellcheck disable=SC2086
   "$MESON" test -C "$build" --print-errorlogs "$@" $only </dev/null
   count_results $?
+}
+
+arm_options="-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini"
+musl_options="-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
+windows_options="-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini"
+
+# Every other platform's gust against this one's.
+compare_platforms() {
+  need_arm_tools
+  need_musl_tools
+  need_windows_tools
+  build_in plain "-Dbuildtype=release" gust:executable || return
+  cc_before=$CC
+  built=yes
+  CC=aarch64-linux-gnu-gcc
+  build_in arm "$arm_options" gust:executable || built=no
+  CC=musl-gcc
+  build_in musl "$musl_options" gust:executable || built=no
+  CC=x86_64-w64-mingw32-gcc
+  build_in windows "$windows_options" gust:executable || built=no
+  CC=$cc_before
+  [ "$built" = yes ] || return
+  for other in musl=build-test-musl/gust \
+    "aarch64=qemu-aarch64 -L /usr/aarch64-linux-gnu build-test-arm/gust" \
+    "windows=wine64 build-test-windows/gust.exe"; do
+    count_check sh scripts/same_logits.sh x86-64=build-test/gust "$other"
+  done
 }
 
 # Runs scripts/check_NAME.sh, and counts the tests of its build folder, $2.
@@ -174,6 +227,7 @@ check_package() {
 
 run_mode() {
   only=$chosen
+  left_out=
   case "$1" in
     plain)
       need_command pkg-config pkg-config
@@ -207,20 +261,20 @@ run_mode() {
       ;;
     arm)
       need_arm_tools
-      only=${chosen:-$arm_tests}
+      [ -n "$chosen" ] || left_out=$not_on_arm
       cc_before=$CC
       CC=aarch64-linux-gnu-gcc
-      run_tests arm "-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini" \
-        --timeout-multiplier 4
+      run_tests arm "$arm_options" --timeout-multiplier 4
       CC=$cc_before
       ;;
     musl)
       need_musl_tools
       cc_before=$CC
       CC=musl-gcc
-      run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
+      run_tests musl "$musl_options"
       CC=$cc_before
       ;;
+    same-logits) compare_platforms ;;
     macos)
       need_macos_tools
       for target in arm64 x86_64; do
