@@ -13,6 +13,7 @@
 #   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
 #                done, under qemu
 #   --musl       the whole suite, linked statically with musl
+#   --windows    the whole suite, built for 64-bit Windows, under wine
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -55,8 +56,10 @@ chosen=
 found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm musl" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --windows)
+      modes="$modes ${arg#--}"
+      ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl windows" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -199,6 +202,14 @@ run_mode() {
       cc_before=$CC
       CC=musl-gcc
       run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
+      CC=$cc_before
+      ;;
+    windows)
+      need_windows_tools
+      cc_before=$CC
+      CC=x86_64-w64-mingw32-gcc
+      run_tests windows "-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini" \
+        --timeout-multiplier 2
       CC=$cc_before
       ;;
   esac
