@@ -1,13 +1,12 @@
 # Builds gust, runs its tests and counts results, for the modes of scripts/test.sh, which
 # reads this with `.`. To be set there: root, CC, MESON, werror, chosen (tests named on the
-# command line), only (those to run now; empty: all), without (a pattern of names, of which
-# all others run when `only` is empty).
+# command line), only (those to run now; empty: all), left_out (those not to run then).
 #
+#   build_in NAME "MESON SETUP OPTIONS" [TARGET]...
 #   run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
 #   count_check COMMAND...   a check that is a command of its own
 #   count_unknown            names in chosen that no build had
 found=
-without=
 passed=0
 failed=0
 skipped=0
@@ -40,14 +39,31 @@ count_check() {
   fi
 }
 
+# The tests of this build: all but those in $left_out, unless some were asked for.
+list_tests() {
+  known=$("$MESON" test -C "$build" --list 2>/dev/null | sed 's,.* / ,,')
+  for test in $left_out; do
+    echo "$known" | grep -q -x -e "$test" || {
+      say "$build: there is no test $test to leave out"
+      failed=$((failed + 1))
+    }
+  done
+  [ -n "$only" ] && return
+  for test in $known; do
+    case " $left_out " in
+      *" $test "*) ;;
+      *) only="$only $test" ;;
+    esac
+  done
+}
+
 # Keeps those of $only that this build has tests of. Which of the command line's
 # were in any build is for the end; the lists above must be there whole.
 keep_existing() {
-  known=$("$MESON" test -C "$build" --list 2>/dev/null)
   wanted=$only
   only=
   for test in $wanted; do
-    if echo "$known" | grep -q -e "^$test\$" -e " / $test\$"; then
+    if echo "$known" | grep -q -x -e "$test"; then
       only="$only $test"
     else
       say "$build: there is no test $test"
@@ -70,8 +86,8 @@ count_unknown() {
   done
 }
 
-# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
-run_tests() {
+# build_in NAME "MESON SETUP OPTIONS" [TARGET]...
+build_in() {
   build=$root/build-test-$1
   [ "$1" = plain ] && build=$root/build-test
   options="$2 -Dwerror=$werror"
@@ -80,19 +96,22 @@ run_tests() {
   [ -f "$build/build.ninja" ] && options="--reconfigure $options"
   # shellcheck disable=SC2086 # the options are words
   if ! "$MESON" setup $options "$build" "$root" </dev/null >"$root/build-test.log" 2>&1 ||
-    ! "$MESON" compile -C "$build" </dev/null >>"$root/build-test.log" 2>&1; then
+    ! "$MESON" compile -C "$build" "$@" </dev/null >>"$root/build-test.log" 2>&1; then
     cat "$root/build-test.log"
     rm -f "$root/build-test.log"
     say "$build: building failed"
     failed=$((failed + 1))
-    return
+    return 1
   fi
+}
+
+# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
+run_tests() {
+  build_in "$1" "$2" || return
+  shift 2
   grep -i -A4 'warning:' "$root/build-test.log"
   rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
-  if [ -z "$only" ] && [ -n "$without" ]; then
-    only=$("$MESON" test -C "$build" --list 2>/dev/null | sed -n 's/.* \/ //p' |
-      grep -v -x -e "$without")
-  fi
+  [ -n "$only$left_out" ] && list_tests
   if [ -n "$only" ]; then
     keep_existing
     [ -n "$only" ] || return # without names, meson would run everything

@@ -10,15 +10,18 @@
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
-#   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
-#                done, under qemu
+#   --arm        built for 64-bit Arm, under qemu: the suite but for what takes minutes there
 #   --musl       the whole suite, linked statically with musl
+#   --windows    the whole suite, built for 64-bit Windows, under wine
 #   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
+#   --same-logits
+#                gust for Arm, for Windows and with musl, each against this system's: the
+#                same file and logits of the demo model (scripts/same_logits.sh)
+#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
+#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 #   --format     clang-format finds nothing to change
 #   --lint       clang-tidy and cppcheck find nothing
 #   --coverage   how many lines of src, kernels and quantize the suite runs, by file
-#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
-#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -35,20 +38,23 @@ thread_tests="pool context convert_resume"
 fuzz_tests="fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
   fuzz-session_journal fuzz-line_editor fuzz-hf_config fuzz-tokenizer_json fuzz-sentencepiece
   fuzz-checkpoint fuzz-command_line fuzz-convert_journal"
+# What computes for minutes and covers no line that others do not.
+slow_tests="calibrated_quality-demo calibrated_quality-default calibrated_quality-q8
+  calibrated_quality-stories calibrated_quality-synthetic convert_large quality stories"
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   options cli_parts quantizers convert sampler answer_parts chat_parts example
   $fuzz_tests"
 
-# Under qemu, which computes floats in software: the Arm levels on each kind of
-# processor, and of the rest what takes less than half a minute there.
-arm_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
-  chat_template quantizers options cli_parts line_editor line_terminal
-  answer_parts manual convert session_list sampler chat_parts example
-  $fuzz_tests"
-for processor in cortex-a53 neoverse-n1 max; do
-  arm_tests="$arm_tests levels-$processor kernels-$processor same_bits-$processor"
-done
+# Under qemu, which computes floats in software some fifty times as slowly, other tests
+# make the same checks of shorter sequences. Left out are those that would still take
+# minutes each: they start gust again and again, and what they look at (words of
+# commands, figures of a whole text) is not the processor's doing. doctor and bench
+# measure times, which mean nothing there. The plain runs of kernels, levels and same_bits
+# are left out for those on a processor of each kind.
+not_on_arm="cli cli_run chat_session eval quality calibrated_quality-demo
+  calibrated_quality-default calibrated_quality-q8 calibrated_quality-synthetic
+  convert_calibrated convert_large doctor bench kernels levels same_bits"
 
 # Reference data beside the sources; tests that need it skip without.
 if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
@@ -57,8 +63,8 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
 fi
 
 # In the order in which --all goes through them: what is soon known comes first.
-all_modes="format lint plain clang sanitize tsan valgrind arm musl macos
-  coverage dist debian"
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows same-logits
+  dist debian coverage"
 modes=
 werror=false
 chosen=
@@ -88,8 +94,43 @@ for arg in "$@"; do
 done
 [ -n "$modes" ] || modes=plain
 
+arm_options="-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini"
+musl_options="-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
+windows_options="-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini"
+
+# Every other platform's gust against this one's.
+compare_platforms() {
+  need_arm_tools
+  need_musl_tools
+  need_windows_tools
+  build_in plain "-Dbuildtype=release" gust:executable || return
+  cc_before=$CC
+  built=yes
+  CC=aarch64-linux-gnu-gcc
+  build_in arm "$arm_options" gust:executable || built=no
+  CC=musl-gcc
+  build_in musl "$musl_options" gust:executable || built=no
+  CC=x86_64-w64-mingw32-gcc
+  build_in windows "$windows_options" gust:executable || built=no
+  CC=$cc_before
+  [ "$built" = yes ] || return
+  for other in musl=build-test-musl/gust \
+    "aarch64=qemu-aarch64 -L /usr/aarch64-linux-gnu build-test-arm/gust" \
+    "windows=wine64 build-test-windows/gust.exe"; do
+    count_check sh scripts/same_logits.sh x86-64=build-test/gust "$other"
+  done
+}
+
+# Runs scripts/check_NAME.sh, and counts the tests of its build folder, $2.
+check_package() {
+  build=$root/build-test-$1/$2
+  sh "$root/scripts/check_$1.sh" "$root/build-test-$1"
+  count_results $?
+}
+
 run_mode() {
   only=$chosen
+  left_out=
   case "$1" in
     plain)
       need_command pkg-config pkg-config
@@ -123,20 +164,20 @@ run_mode() {
       ;;
     arm)
       need_arm_tools
-      only=${chosen:-$arm_tests}
+      [ -n "$chosen" ] || left_out=$not_on_arm
       cc_before=$CC
       CC=aarch64-linux-gnu-gcc
-      run_tests arm "-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini" \
-        --timeout-multiplier 4
+      run_tests arm "$arm_options" --timeout-multiplier 4
       CC=$cc_before
       ;;
     musl)
       need_musl_tools
       cc_before=$CC
       CC=musl-gcc
-      run_tests musl "-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
+      run_tests musl "$musl_options"
       CC=$cc_before
       ;;
+    same-logits) compare_platforms ;;
     format) count_check sh scripts/lint.sh format ;;
     lint)
       count_check sh scripts/lint.sh clang-tidy
@@ -144,9 +185,8 @@ run_mode() {
       ;;
     coverage)
       need_command gcovr gcovr
-      without='calibrated_quality.*\|convert_large\|quality\|stories' # minutes, and no line more
+      [ -n "$chosen" ] || left_out=$slow_tests
       run_tests coverage "-Doptimization=1 -Ddebug=true -Db_coverage=true" --timeout-multiplier 4
-      without=
       count_check sh scripts/coverage.sh "$build"
       ;;
     macos)
@@ -163,6 +203,14 @@ run_mode() {
     debian)
       need_debian_tools
       check_package debian gust/build-debian
+      ;;
+    windows)
+      need_windows_tools
+      cc_before=$CC
+      CC=x86_64-w64-mingw32-gcc
+      run_tests windows "-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini" \
+        --timeout-multiplier 2
+      CC=$cc_before
       ;;
   esac
 }
