@@ -1,10 +1,12 @@
 # Builds gust, runs its tests and counts results, for the modes of scripts/test.sh, which
 # reads this with `.`. To be set there: root, CC, MESON, werror, chosen (tests named on the
-# command line), only (those to run now; empty: all), left_out (those not to run then).
+# command line), only (those to run now; empty: all), left_out (tests of which all others
+# run when `only` is empty).
 #
 #   build_in NAME "MESON SETUP OPTIONS" [TARGET]...
 #   run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
 #   count_check COMMAND...   a check that is a command of its own
+#   count_results STATUS     those of the build folder in $build
 #   count_unknown            names in chosen that no build had
 found=
 passed=0

@@ -17,11 +17,11 @@
 #   --same-logits
 #                gust for Arm, for Windows and with musl, each against this system's: the
 #                same file and logits of the demo model (scripts/same_logits.sh)
-#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
-#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 #   --format     clang-format finds nothing to change
 #   --lint       clang-tidy and cppcheck find nothing
 #   --coverage   how many lines of src, kernels and quantize the suite runs, by file
+#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
+#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -38,9 +38,6 @@ thread_tests="pool context convert_resume"
 fuzz_tests="fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
   fuzz-session_journal fuzz-line_editor fuzz-hf_config fuzz-tokenizer_json fuzz-sentencepiece
   fuzz-checkpoint fuzz-command_line fuzz-convert_journal"
-# What computes for minutes and covers no line that others do not.
-slow_tests="calibrated_quality-demo calibrated_quality-default calibrated_quality-q8
-  calibrated_quality-stories calibrated_quality-synthetic convert_large quality stories"
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   options cli_parts quantizers convert sampler answer_parts chat_parts example
@@ -56,6 +53,10 @@ not_on_arm="cli cli_run chat_session eval quality calibrated_quality-demo
   calibrated_quality-default calibrated_quality-q8 calibrated_quality-synthetic
   convert_calibrated convert_large doctor bench kernels levels same_bits"
 
+# What computes for minutes and runs no line that other tests do not.
+no_line_more="calibrated_quality-demo calibrated_quality-default calibrated_quality-q8
+  calibrated_quality-stories calibrated_quality-synthetic convert_large quality stories"
+
 # Reference data beside the sources; tests that need it skip without.
 if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
   GUST_TEST_REFS=$(cd "$root/../shared/refs" && pwd)
@@ -63,8 +64,8 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
 fi
 
 # In the order in which --all goes through them: what is soon known comes first.
-all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows same-logits
-  dist debian coverage"
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows
+  same-logits coverage dist debian"
 modes=
 werror=false
 chosen=
@@ -98,22 +99,27 @@ arm_options="-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.in
 musl_options="-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
 windows_options="-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini"
 
+# with_compiler CC COMMAND...
+with_compiler() {
+  cc_before=$CC
+  CC=$1
+  shift
+  "$@"
+  with_status=$?
+  CC=$cc_before
+  return $with_status
+}
+
 # Every other platform's gust against this one's.
 compare_platforms() {
   need_arm_tools
   need_musl_tools
   need_windows_tools
   build_in plain "-Dbuildtype=release" gust:executable || return
-  cc_before=$CC
-  built=yes
-  CC=aarch64-linux-gnu-gcc
-  build_in arm "$arm_options" gust:executable || built=no
-  CC=musl-gcc
-  build_in musl "$musl_options" gust:executable || built=no
-  CC=x86_64-w64-mingw32-gcc
-  build_in windows "$windows_options" gust:executable || built=no
-  CC=$cc_before
-  [ "$built" = yes ] || return
+  with_compiler aarch64-linux-gnu-gcc build_in arm "$arm_options" gust:executable &&
+    with_compiler musl-gcc build_in musl "$musl_options" gust:executable &&
+    with_compiler x86_64-w64-mingw32-gcc build_in windows "$windows_options" gust:executable ||
+    return
   for other in musl=build-test-musl/gust \
     "aarch64=qemu-aarch64 -L /usr/aarch64-linux-gnu build-test-arm/gust" \
     "windows=wine64 build-test-windows/gust.exe"; do
@@ -140,10 +146,7 @@ run_mode() {
       need_command clang clang
       need_library hwloc libhwloc-dev
       need_library libudev libudev-dev # without which nothing links to hwloc statically
-      cc_before=$CC
-      CC=clang
-      run_tests clang "-Dbuildtype=release -Dhwloc=enabled"
-      CC=$cc_before
+      with_compiler clang run_tests clang "-Dbuildtype=release -Dhwloc=enabled"
       ;;
     sanitize)
       run_tests sanitize \
@@ -165,17 +168,11 @@ run_mode() {
     arm)
       need_arm_tools
       [ -n "$chosen" ] || left_out=$not_on_arm
-      cc_before=$CC
-      CC=aarch64-linux-gnu-gcc
-      run_tests arm "$arm_options" --timeout-multiplier 4
-      CC=$cc_before
+      with_compiler aarch64-linux-gnu-gcc run_tests arm "$arm_options" --timeout-multiplier 4
       ;;
     musl)
       need_musl_tools
-      cc_before=$CC
-      CC=musl-gcc
-      run_tests musl "$musl_options"
-      CC=$cc_before
+      with_compiler musl-gcc run_tests musl "$musl_options"
       ;;
     same-logits) compare_platforms ;;
     format) count_check sh scripts/lint.sh format ;;
@@ -185,7 +182,7 @@ run_mode() {
       ;;
     coverage)
       need_command gcovr gcovr
-      [ -n "$chosen" ] || left_out=$slow_tests
+      [ -n "$chosen" ] || left_out=$no_line_more
       run_tests coverage "-Doptimization=1 -Ddebug=true -Db_coverage=true" --timeout-multiplier 4
       count_check sh scripts/coverage.sh "$build"
       ;;
@@ -206,11 +203,7 @@ run_mode() {
       ;;
     windows)
       need_windows_tools
-      cc_before=$CC
-      CC=x86_64-w64-mingw32-gcc
-      run_tests windows "-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini" \
-        --timeout-multiplier 2
-      CC=$cc_before
+      with_compiler x86_64-w64-mingw32-gcc run_tests windows "$windows_options" --timeout-multiplier 2
       ;;
   esac
 }
