@@ -1,5 +1,6 @@
 #include "kernel_cases.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,6 +154,19 @@ static void run_softmax(const gust_kernels *k, const kernel_data *d, const kerne
   (void)one;
   k->softmax(d->dst, d->floats, DEPTH, 1.0f);
 }
+static void run_argmax(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  (void)one;
+  d->dst[0] = (float)k->argmax(d->floats, DEPTH);
+}
+/* Half of the numbers, those from 0 to 1, are weights, all of them binned or none. */
+static void run_bins(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  float low = one->variant ? 2.0f : 0.0f;
+  k->bin_weights((gust_bin *)(void *)d->dst, d->floats, DEPTH, low, INFINITY, 2 * GUST_BIN_BITS);
+}
+static void run_find(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  (void)one;
+  d->dst[0] = (float)k->find_weight(d->floats, DEPTH, 2.0f, INFINITY, 0);
+}
 static void run_attend(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   gust_attend_row rows[MOST_ROWS];
   for (size_t i = 0; i < one->count; i++)
@@ -196,6 +210,7 @@ static void run_finish(const gust_kernels *k, const kernel_data *d, const kernel
 const kernel_case kernel_cases[] = {
     FEW("matmul_q4 1 token", WEIGHT_Q4, 1),
     FEW("matmul_q4 2 tokens", WEIGHT_Q4, 2),
+    FEW("matmul_q4 3 tokens", WEIGHT_Q4, 3),
     FEW("matmul_q4 4 tokens", WEIGHT_Q4, 4),
     FEW("matmul_q8 1 token", WEIGHT_Q8, 1),
     FEW("matmul_q8 2 tokens", WEIGHT_Q8, 2),
@@ -232,6 +247,10 @@ const kernel_case kernel_cases[] = {
     CACHED("swiglu", run_swiglu, 1, DEPTH * 12.0),
     CACHED("add", run_add, 1, DEPTH * 12.0),
     CACHED("softmax", run_softmax, 1, DEPTH * 8.0),
+    CACHED("argmax", run_argmax, 1, DEPTH * 4.0),
+    {"bin half of weights", run_bins, 0, 1, BOUND_CACHE, DEPTH * 4.0},
+    {"bin no weight", run_bins, 1, 1, BOUND_CACHE, DEPTH * 4.0},
+    CACHED("find weight", run_find, 1, DEPTH * 4.0),
     {NULL, NULL, 0, 0, BOUND_CACHE, 0},
 };
 

@@ -12,6 +12,7 @@
 #   --valgrind   tests of memory handling under valgrind
 #   --arm        built for 64-bit Arm, under qemu: the suite but for what takes minutes there
 #   --musl       the whole suite, linked statically with musl
+#   --windows    the whole suite, built for 64-bit Windows, under wine
 #   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
 #   --same-logits
 #                gust for Arm, for Windows and with musl, each against this system's: the
@@ -61,8 +62,8 @@ found=
 for arg in "$@"; do
   case "$arg" in
     --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --macos | \
-      --same-logits | --dist | --debian) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm musl macos same-logits" ;;
+      --windows | --same-logits | --dist | --debian) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl macos windows same-logits" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -151,7 +152,7 @@ count_unknown() {
       *)
         say "no test is called $test"
         failed=$((failed + 1))
-        ;;
+      ;;
     esac
   done
 }
@@ -289,6 +290,13 @@ run_mode() {
     debian)
       need_debian_tools
       check_package debian gust/build-debian
+      ;;
+    windows)
+      need_windows_tools
+      cc_before=$CC
+      CC=x86_64-w64-mingw32-gcc
+      run_tests windows "$windows_options" --timeout-multiplier 2
+      CC=$cc_before
       ;;
   esac
 }

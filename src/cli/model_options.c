@@ -180,7 +180,13 @@ gust_status model_options_context(gust_context **context, const cli_command *com
   if (positions > trained && !values->quiet.given)
     command_note(command, "%zu positions are more than the %u the model was trained for", positions,
                  trained);
-  return gust_context_create(context, model, &options, err);
+  gust_status status = gust_context_create(context, model, &options, err);
+  if (status != GUST_OK || positions || values->quiet.given) return status;
+  size_t capacity = gust_context_capacity(*context);
+  if (capacity < trained && capacity < CONTEXT_MAX_POSITIONS)
+    command_note(command, "memory has room for %zu of the %u positions the model was trained for",
+                 capacity, trained);
+  return GUST_OK;
 }
 
 /* Not for secrets: two runs should merely differ. */

@@ -286,10 +286,11 @@ EMU __m512i _mm512_dpbusd_epi32(__m512i s, __m512i a, __m512i b) {
 
 /* --- masks --- */
 #define _CMP_LT_OQ 17
+#define _CMP_LE_OQ 18
 EMU __mmask16 _mm512_cmp_ps_mask(__m512 a, __m512 b, int predicate) {
   unsigned m = 0;
-  (void)predicate; /* the only one used */
-  EACH(16) m |= (unsigned)(a.f[i] < b.f[i]) << i;
+  int or_equal = predicate == _CMP_LE_OQ;
+  EACH(16) m |= (unsigned)(or_equal ? a.f[i] <= b.f[i] : a.f[i] < b.f[i]) << i;
   return (__mmask16)m;
 }
 EMU __mmask16 _mm512_cmpge_epi32_mask(__m512i a, __m512i b) {
