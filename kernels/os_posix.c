@@ -574,8 +574,8 @@ static uint64_t least_in_groups(const char *controller, group_limit_fn *limit) {
   if (!find_group(controller, group, sizeof group, &v2)) return UINT64_MAX;
   int root =
       snprintf(folder, sizeof folder, "/sys/fs/cgroup%s%s", v2 ? "" : "/", v2 ? "" : controller);
-  if (root <= 0) return UINT64_MAX;
-  strcat(folder, group);
+  if (root <= 0 || (size_t)root >= sizeof folder - sizeof group) return UINT64_MAX;
+  memcpy(folder + root, group, strlen(group) + 1);
   uint64_t least = UINT64_MAX;
   for (;;) {
     uint64_t left = limit(folder, v2);

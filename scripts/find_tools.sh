@@ -128,6 +128,10 @@ need_windows_tools() {
   WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
   WINEDEBUG=${WINEDEBUG:--all}
   export PATH WINEPREFIX WINEDEBUG
+  unset DISPLAY
+  # Before the tests: programs started at the same time must not all make it.
+  [ -f "$WINEPREFIX/system.reg" ] || wine64 wineboot --init </dev/null >/dev/null 2>&1 ||
+    die "wine64 could not make the folder $WINEPREFIX"
 }
 
 need_macos_tools() {

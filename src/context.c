@@ -185,9 +185,7 @@ static gust_status create_parts(gust_context *c, const gust_context_options *o, 
   gust_status status = plan(c, o, &memory, err);
   if (status) return status;
   if (!gust_kernels_select(&c->kernels, o->cpu))
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "unknown CPU level \"%s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
-                     "dotprod or i8mm",
+    return gust_fail(err, GUST_E_ARGUMENT, "unknown CPU level \"%s\"; expected " GUST_KERNEL_LEVELS,
                      o->cpu);
   status = check_fit(c, &memory, err);
   if (!status) status = reserve_memory(c, err);

@@ -16,8 +16,7 @@
   }
 #define CPU_OPTION                                                         \
   {                                                                        \
-    .name = "cpu", .kind = OPTION_CHOICE,                                  \
-    .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",             \
+    .name = "cpu", .kind = OPTION_CHOICE, .argument = CPU_LEVELS,          \
     .help =                                                                \
         "fastest instruction-set level to use; default: GUST_CPU, or the " \
         "best there is",                                                   \
