@@ -317,12 +317,11 @@ GUST_API gust_status gust_context_measure(const gust_model *model,
                                           const gust_context_options *options,
                                           gust_context_memory *memory, gust_error *err);
 
-GUST_API /* Fails with GUST_E_MEMORY, naming the bytes needed, those available and the positions
-          * that would fit, before anything is allocated, when the positions asked for would not
-          * fit into memory once all of them are used. */
-    gust_status
-    gust_context_create(gust_context **context, const gust_model *model,
-                        const gust_context_options *options, gust_error *err);
+/* Fails with GUST_E_MEMORY, naming the bytes needed, those available and the positions
+ * that would fit, before anything is allocated, when the positions asked for would not
+ * fit into memory once all of them are used. */
+GUST_API gust_status gust_context_create(gust_context **context, const gust_model *model,
+                                         const gust_context_options *options, gust_error *err);
 GUST_API void gust_context_destroy(gust_context *context);
 
 /* Appends `count` ids and computes the logits after the last of them.
