@@ -22,4 +22,7 @@ gust_status gust_fail_changed(gust_error *err, const char *path, uint64_t expect
 /* gust_fail for an allocation of `bytes` for `what`. */
 gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes);
 
+/* Threads that could not be started, for which the reason is the same. */
+gust_status gust_fail_threads(gust_error *err, unsigned threads);
+
 #endif
