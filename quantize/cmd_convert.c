@@ -83,7 +83,7 @@ static const cli_option own_options[] = {
      .place = offsetof(convert_values, threads)},
     {.name = "cpu",
      .kind = OPTION_CHOICE,
-     .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
+     .argument = CPU_LEVELS,
      .help = "fastest instruction-set level to use; the file is the same with any",
      .place = offsetof(convert_values, cpu)},
     {.name = "json",
@@ -97,9 +97,9 @@ static const cli_option own_options[] = {
  * ("..", "/"). To be freed. */
 static char *default_target(const char *folder, const char *type) {
   size_t end = strlen(folder);
-  while (end > 0 && folder[end - 1] == '/') end--;
+  while (end > 0 && os_is_separator(folder[end - 1])) end--;
   size_t begin = end;
-  while (begin > 0 && folder[begin - 1] != '/') begin--;
+  while (begin > 0 && !os_is_separator(folder[begin - 1])) begin--;
   size_t length = end - begin;
   if (length == 0 || (length <= 2 && strspn(folder + begin, ".") >= length)) return NULL;
   size_t bytes = length + strlen(type) + sizeof "-.gust";

@@ -9,7 +9,7 @@
 
 char *path_join(const char *folder, const char *name) {
   size_t a = strlen(folder), b = strlen(name);
-  while (a > 1 && folder[a - 1] == '/') a--;
+  while (a > 1 && os_is_separator(folder[a - 1])) a--;
   char *path = malloc(a + b + 2);
   if (!path) return NULL;
   memcpy(path, folder, a);

@@ -4,8 +4,12 @@
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
 #   need_library NAME PACKAGE
+#   need_debian_tools   what building and checking Debian packages takes
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_macos_tools    what scripts/check_macos.sh compiles with
 #   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
+#   need_windows_tools  what scripts/cross/x86_64-w64-mingw32.ini names, and wine's
+#                       environment
 
 say() {
   echo "$*" >&2
@@ -111,4 +115,34 @@ need_arm_tools() {
 need_musl_tools() {
   need_command musl-gcc musl-tools
   need_command qemu-x86_64 qemu-user # stands in for an old processor
+}
+
+# Debian keeps wine64 out of PATH. The folder it keeps its state in takes seconds to
+# make; it is kept between runs, but never the user's own.
+need_windows_tools() {
+  need_command x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
+  [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
+  command -v wine64 >/dev/null 2>&1 || install_packages wine64
+  [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
+  need_command wine64 wine64
+  WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
+  WINEDEBUG=${WINEDEBUG:--all}
+  export PATH WINEPREFIX WINEDEBUG
+  unset DISPLAY
+  # Before the tests: programs started at the same time must not all make it.
+  [ -f "$WINEPREFIX/system.reg" ] || wine64 wineboot --init </dev/null >/dev/null 2>&1 ||
+    die "wine64 could not make the folder $WINEPREFIX"
+}
+
+need_macos_tools() {
+  need_command clang clang
+  need_command lld lld
+  need_command ninja ninja-build
+}
+
+need_debian_tools() {
+  need_command dpkg-buildpackage dpkg-dev
+  need_command dh debhelper
+  need_command lintian lintian
+  dpkg-checkbuilddeps "$root/debian/control" >/dev/null 2>&1 || install_packages build-essential meson
 }

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "check.h"
+#include "os.h"
+#include "status.h"
 
 /* --- text that grows ------------------------------------------------------------- */
 
@@ -26,11 +27,8 @@ static void append(text *t, const void *data, size_t bytes) {
   t->data[t->bytes] = 0;
 }
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static void
-print(text *t, const char *format, ...) {
+GUST_PRINTF(2, 3)
+static void print(text *t, const char *format, ...) {
   char line[512];
   va_list args;
   va_start(args, format);
@@ -218,7 +216,7 @@ static void remove_old(const char *folder) {
 }
 
 void maker_write(const maker_model *m, const char *folder, const char *dtype, unsigned shards) {
-  mkdir(folder, 0777);
+  os_make_folder(folder);
   remove_old(folder);
   write_config(m, folder);
   write_tokenizer(folder);

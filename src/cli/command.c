@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "interrupt.h"
+#include "terminal.h"
 
 void command_one_line(char *text) {
   for (char *c = text; *c; c++)
@@ -18,7 +19,10 @@ static void print_line(const cli_command *command, const char *text) {
                      : snprintf(line, sizeof line, "gust: %s", text);
   if (used < 0) return;
   command_one_line(line);
-  fprintf(stderr, "%s\n", line);
+  size_t length = strlen(line);
+  if (length > sizeof line - 2) length = sizeof line - 2;
+  memcpy(line + length, "\n", 2);
+  terminal_say(line);
 }
 
 int command_fail(const cli_command *command, const gust_error *err) {
@@ -46,7 +50,7 @@ void command_note(const cli_command *command, const char *format, ...) {
   print_line(command, text);
 }
 
-gust_status command_error(gust_error *err, gust_status status, const char *format, ...) {
+gust_status(command_error)(gust_error *err, gust_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   err->status = status;

@@ -230,7 +230,7 @@ gust_status session_journal_open(session_journal **out, const char *path, const 
   }
   memcpy(journal->path, path, bytes);
   if (options) journal->options = *options;
-  journal->file.descriptor = -1;
+  journal->file.handle = -1;
   journal->fingerprint = gust_model_fingerprint(model);
   journal->window = gust_model_get_info(model)->sliding_window;
   gust_status status = open_parts(journal, err);

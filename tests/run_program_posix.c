@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,8 +16,7 @@
 #include <unistd.h>
 
 #include "check.h"
-
-#define MOST_ARGUMENTS 63
+#include "host.h"
 
 static double now(void) {
   struct timespec time;
@@ -56,7 +56,7 @@ static bool gather_from(gathered *to, int fd) {
  * it names in MESON_EXE_WRAPPER. */
 static void run_emulated(char *const argv[]) {
   static const char script[] = "exec $MESON_EXE_WRAPPER \"$0\" \"$@\"";
-  const char *arguments[MOST_ARGUMENTS + 4] = {"sh", "-c", script};
+  const char *arguments[RUN_MOST_ARGUMENTS + 4] = {"sh", "-c", script};
   for (size_t i = 0; argv[i]; i++) arguments[3 + i] = argv[i];
   if (getenv("MESON_EXE_WRAPPER")) execv("/bin/sh", (char *const *)arguments);
 }
@@ -69,9 +69,9 @@ static void start_child(const char *const argv[], int in, int out, int err) {
   if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
   long most = sysconf(_SC_OPEN_MAX);
   for (int fd = 3; fd < (most > 0 && most < 1024 ? (int)most : 1024); fd++) close(fd);
-  char *arguments[MOST_ARGUMENTS + 1];
+  char *arguments[RUN_MOST_ARGUMENTS + 1];
   size_t count = 0;
-  while (argv[count] && count < MOST_ARGUMENTS) {
+  while (argv[count] && count < RUN_MOST_ARGUMENTS) {
     memcpy(&arguments[count], &argv[count], sizeof *arguments);
     count++;
   }
@@ -169,12 +169,47 @@ run_result run_program_to(const char *const argv[], const char *input, const cha
   return finish(&child, input, strlen(input));
 }
 
-run_result run_program_signalled(const char *const argv[], unsigned milliseconds, int signal) {
+run_result run_program_signalled(const char *const argv[], unsigned milliseconds,
+                                 run_signal signal) {
   piped child = start_piped(argv, -1);
-  struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
-  nanosleep(&pause, NULL);
-  kill(child.pid, signal);
+  host_sleep(milliseconds);
+  kill(child.pid, (int)signal);
   return finish(&child, "", 0);
+}
+
+static bool has_ended(const piped *child) {
+  siginfo_t info = {0};
+  return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid;
+}
+
+run_result run_program_when(const char *const argv[], bool (*ready)(void *user), void *user,
+                            run_signal signal) {
+  piped child = start_piped(argv, -1);
+  while (!ready(user) && !has_ended(&child)) host_sleep(1);
+  kill(child.pid, (int)signal);
+  return finish(&child, "", 0);
+}
+
+size_t run_program_times(const char *const argv[], size_t count) {
+  piped children[16];
+  const char *arguments[RUN_MOST_ARGUMENTS + 1];
+  char number[16];
+  size_t given = 0, failed = 0;
+  while (argv[given] && given < RUN_MOST_ARGUMENTS - 1) arguments[given] = argv[given], given++;
+  arguments[given] = number;
+  arguments[given + 1] = NULL;
+  if (count > sizeof children / sizeof *children) check_fatal("too many programs", argv[0]);
+  for (size_t i = 0; i < count; i++) {
+    snprintf(number, sizeof number, "%zu", i);
+    children[i] = start_piped(arguments, -1);
+  }
+  for (size_t i = 0; i < count; i++) {
+    run_result result = finish(&children[i], "", 0);
+    if (result.code != 0) fprintf(stderr, "program %zu: code %d, %s\n", i, result.code, result.err);
+    failed += result.code != 0;
+    run_result_clear(&result);
+  }
+  return failed;
 }
 
 void run_result_clear(run_result *result) {
@@ -228,9 +263,9 @@ void run_terminal_type(run_terminal *terminal, const char *text) {
   }
 }
 
-void run_terminal_resize(run_terminal *terminal, unsigned rows, unsigned columns) {
+bool run_terminal_resize(run_terminal *terminal, unsigned rows, unsigned columns) {
   struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
-  ioctl(terminal->fd, TIOCSWINSZ, &size);
+  return ioctl(terminal->fd, TIOCSWINSZ, &size) == 0;
 }
 
 /* Gathers for at most `seconds`; false once the program's side is closed. */
@@ -255,8 +290,8 @@ bool run_terminal_expect(run_terminal *terminal, const char *text, double second
   }
 }
 
-void run_terminal_signal(run_terminal *terminal, int signal) {
-  if (kill(terminal->pid, signal) != 0) check_fatal("kill", strerror(errno));
+void run_terminal_signal(run_terminal *terminal, run_signal signal) {
+  if (kill(terminal->pid, (int)signal) != 0) check_fatal("kill", strerror(errno));
 }
 
 const char *run_terminal_text(const run_terminal *terminal) {
