@@ -208,6 +208,8 @@ void machine_facts_here(machine_facts *facts) {
   uint64_t available = os_available_memory();
   if (available) facts->memory_available = available;
   facts->page_bytes = os_page_bytes();
+  if (facts->cpus == 0) facts->cpus = os_processors();
+  if (facts->memory_total == 0) facts->memory_total = os_total_memory();
   if (facts->performance_cores == 0) {
     facts->performance_cores = os_physical_cores();
     facts->efficiency_cores = 0;

@@ -1,8 +1,4 @@
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#else
 #define _GNU_SOURCE
-#endif
 #define _FILE_OFFSET_BITS 64
 
 #include "map_guard.h"

@@ -25,6 +25,8 @@ bool os_commit(void *base, size_t offset, size_t bytes);
 void os_release(void *base, size_t bytes);
 /* Memory a new process could use without swapping; 0 when unknown. */
 uint64_t os_available_memory(void);
+/* Of the machine; 0 when unknown. */
+uint64_t os_total_memory(void);
 
 /* --- files --- */
 
@@ -61,7 +63,8 @@ bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */
 typedef intptr_t os_file;
-/* Opens a regular file; ENOTSUP or EISDIR for anything else. */
+/* Opens a regular file; EISDIR for a folder, for anything else ENOTSUP or, where the C
+ * library has no words for that, EINVAL. */
 os_file os_open_read(const char *path, uint64_t *bytes);
 /* The same for reading and writing. */
 os_file os_open_update(const char *path, uint64_t *bytes);
@@ -136,6 +139,8 @@ bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *),
 
 /* Physical cores (one per set of SMT siblings) this process may run on; >= 1. */
 unsigned os_physical_cores(void);
+/* Logical processors of the machine that are on; 0 when unknown. */
+unsigned os_processors(void);
 /* Asks for the use of AMX's tile registers in this process, which the system must
  * save; false where it does not. */
 bool os_enable_tiles(void);

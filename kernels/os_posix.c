@@ -1,10 +1,6 @@
 /* os.h on POSIX systems; what Linux and macOS know beyond POSIX is used where
  * it helps and never needed. */
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#else
 #define _GNU_SOURCE
-#endif
 #define _FILE_OFFSET_BITS 64
 
 #include "os.h"
@@ -314,9 +310,15 @@ bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset) 
 }
 
 /* fsync of what has no disk behind it (a pipe, some network folders) is refused
- * and is no failure. */
+ * and is no failure. macOS's leaves the bytes in the disk's cache, unless asked for
+ * more; not every file system can do that. */
 static bool sync_fd(int fd) {
   int result;
+#ifdef F_FULLFSYNC
+  do result = fcntl(fd, F_FULLFSYNC);
+  while (result != 0 && errno == EINTR);
+  if (result == 0) return true;
+#endif
   do result = fsync(fd);
   while (result != 0 && errno == EINTR);
   return result == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
@@ -671,8 +673,13 @@ static unsigned machine_cores(void) {
     cores = (unsigned)count;
 #endif
   if (cores) return cores;
+  unsigned processors = os_processors();
+  return processors ? processors : 1;
+}
+
+unsigned os_processors(void) {
   long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online > 0 ? (unsigned)online : 1;
+  return online > 0 ? (unsigned)online : 0;
 }
 
 unsigned os_physical_cores(void) {
@@ -702,6 +709,14 @@ uint64_t os_available_memory(void) {
 #else
   return 0;
 #endif
+}
+
+uint64_t os_total_memory(void) {
+  long pages = 0;
+#ifdef _SC_PHYS_PAGES
+  pages = sysconf(_SC_PHYS_PAGES);
+#endif
+  return pages > 0 ? (uint64_t)pages * os_page_bytes() : 0;
 }
 
 /* Tiles are state of 8 KiB a thread; Linux saves it for processes that asked. */

@@ -128,7 +128,7 @@ void *os_reserve(size_t bytes) {
   }
   char *got = VirtualAlloc(NULL, (bytes ? bytes : 1) + ALIGNMENT, MEM_RESERVE, PAGE_NOACCESS);
   if (!got) {
-    failed();
+    errno = ENOMEM; /* whatever the system calls it */
     return NULL;
   }
   return got + ((ALIGNMENT - ((uintptr_t)got & (ALIGNMENT - 1))) & (ALIGNMENT - 1));
@@ -136,7 +136,11 @@ void *os_reserve(size_t bytes) {
 
 bool os_commit(void *base, size_t offset, size_t bytes) {
   if (bytes == 0) return true;
-  return VirtualAlloc((char *)base + offset, bytes, MEM_COMMIT, PAGE_READWRITE) || failed();
+  bool possible = bytes <= SIZE_MAX - offset;
+  if (possible && VirtualAlloc((char *)base + offset, bytes, MEM_COMMIT, PAGE_READWRITE))
+    return true;
+  errno = ENOMEM;
+  return false;
 }
 
 void os_release(void *base, size_t bytes) {
@@ -152,6 +156,11 @@ uint64_t os_available_memory(void) {
   /* The second is what may still be committed. */
   return status.ullAvailPhys < status.ullAvailPageFile ? status.ullAvailPhys
                                                        : status.ullAvailPageFile;
+}
+
+uint64_t os_total_memory(void) {
+  MEMORYSTATUSEX status = {.dwLength = sizeof status};
+  return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
 }
 
 /* --- opening files ------------------------------------------------------------ */
@@ -179,7 +188,7 @@ static os_file only_regular(os_file file, uint64_t *bytes) {
   if (file == -1) return -1;
   bool regular = GetFileType((HANDLE)file) == FILE_TYPE_DISK;
   if (regular && os_file_bytes(file, bytes)) return file;
-  int error = regular ? errno : ENOTSUP;
+  int error = regular ? errno : EINVAL;
   os_close(file);
   errno = error;
   return -1;
@@ -262,7 +271,7 @@ os_file os_open_exclusive(const char *path, uint64_t *bytes, bool *busy) {
     if (!identify((HANDLE)file, &info))
       error = EIO;
     else if (info.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT)
-      error = ENOTSUP;
+      error = EINVAL;
     else if (!os_lock(file, busy))
       error = errno;
     else if (!(there = os_is_at(file, path))) /* the one before us renamed or removed it */
@@ -285,7 +294,7 @@ void os_close(os_file file) {
 /* Reads when `to` is given, else writes. */
 static bool transfer(os_file file, char *to, const char *from, size_t bytes, uint64_t offset) {
   if (offset > INT64_MAX || bytes > INT64_MAX - offset) {
-    errno = EFBIG;
+    errno = EOVERFLOW;
     return false;
   }
   HANDLE handle = (HANDLE)file, event = CreateEventW(NULL, TRUE, FALSE, NULL);
@@ -582,7 +591,10 @@ bool os_make_folder(const char *path) {
 
 bool os_list_folder(const char *path, os_name_fn *fn, void *user) {
   size_t bytes = strlen(path);
-  char *pattern = malloc(bytes + 3), name[NAME_BYTES];
+  char name[NAME_BYTES];
+  bool is_file = !os_is_folder(path) && os_changed_ns(path) > 0;
+  if (is_file) errno = ENOTDIR; /* searching would find no such path */
+  char *pattern = is_file ? NULL : malloc(bytes + 3);
   if (!pattern) return false;
   memcpy(pattern, path, bytes);
   memcpy(pattern + bytes, "/*", 3);
@@ -680,9 +692,12 @@ unsigned os_physical_cores(void) {
     cores = count_cores((const char *)list, bytes);
   free(list);
   if (cores > 0) return cores;
-  SYSTEM_INFO info;
-  GetSystemInfo(&info);
-  return info.dwNumberOfProcessors > 0 ? info.dwNumberOfProcessors : 1;
+  unsigned processors = os_processors();
+  return processors ? processors : 1;
+}
+
+unsigned os_processors(void) {
+  return GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
 }
 
 bool os_enable_tiles(void) {

@@ -4,7 +4,9 @@
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
 #   need_library NAME PACKAGE
+#   need_debian_tools   what building and checking Debian packages takes
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_macos_tools    what scripts/check_macos.sh compiles with
 #   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
 #   need_windows_tools  what scripts/cross/x86_64-w64-mingw32.ini names, and wine's
 #                       environment
@@ -130,4 +132,17 @@ need_windows_tools() {
   # Before the tests: programs started at the same time must not all make it.
   [ -f "$WINEPREFIX/system.reg" ] || wine64 wineboot --init </dev/null >/dev/null 2>&1 ||
     die "wine64 could not make the folder $WINEPREFIX"
+}
+
+need_macos_tools() {
+  need_command clang clang
+  need_command lld lld
+  need_command ninja ninja-build
+}
+
+need_debian_tools() {
+  need_command dpkg-buildpackage dpkg-dev
+  need_command dh debhelper
+  need_command lintian lintian
+  dpkg-checkbuilddeps "$root/debian/control" >/dev/null 2>&1 || install_packages build-essential meson
 }

@@ -14,7 +14,10 @@
 #                done, under qemu
 #   --musl       the whole suite, linked statically with musl
 #   --windows    the whole suite, built for 64-bit Windows, under wine
+#   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
 #   --all        all of these
+#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
+#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
 #
@@ -56,10 +59,9 @@ chosen=
 found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --windows)
-      modes="$modes ${arg#--}"
-      ;;
-    --all) modes="plain clang sanitize tsan valgrind arm musl windows" ;;
+    --plain | --clang | --sanitize | --tsan | --valgrind | --arm | --musl | --windows | --macos | \
+      --dist | --debian) modes="$modes ${arg#--}" ;;
+    --all) modes="plain clang sanitize tsan valgrind arm musl windows macos" ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
@@ -95,6 +97,15 @@ count_results() {
   passed=$((passed + good))
   failed=$((failed + bad))
   skipped=$((skipped + not_run))
+}
+
+# A check that is a command of its own.
+count_check() {
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+  fi
 }
 
 # Keeps those of $only that this build has tests of. Which of the command line's
@@ -155,6 +166,13 @@ run_tests() {
   count_results $?
 }
 
+# Runs scripts/check_NAME.sh, and counts the tests of its build folder, $2.
+check_package() {
+  build=$root/build-test-$1/$2
+  sh "$root/scripts/check_$1.sh" "$root/build-test-$1"
+  count_results $?
+}
+
 run_mode() {
   only=$chosen
   case "$1" in
@@ -211,6 +229,21 @@ run_mode() {
       run_tests windows "-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini" \
         --timeout-multiplier 2
       CC=$cc_before
+      ;;
+    macos)
+      need_macos_tools
+      for target in arm64 x86_64; do
+        count_check env MESON="$MESON" sh scripts/check_macos.sh $target
+      done
+      ;;
+    dist)
+      need_command git git
+      need_command pkg-config pkg-config
+      check_package dist build
+      ;;
+    debian)
+      need_debian_tools
+      check_package debian gust/build-debian
       ;;
   esac
 }

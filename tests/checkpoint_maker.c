@@ -62,16 +62,8 @@ static void add(maker_model *m, const char *name, size_t rows, size_t columns,
     t->values[i] = (float)((int)(check_random(seed) % 255) - 127) / 64.0f;
 }
 
-maker_model maker_small(bool tied, bool with_head) {
-  maker_model m = {.vocab = 300,
-                   .hidden = 36,
-                   .ffn = 150,
-                   .layers = 2,
-                   .heads = 6,
-                   .kv_heads = 2,
-                   .head_dim = 6,
-                   .tied = tied,
-                   .with_head = with_head};
+/* Adds the tensors of a model whose sizes are there. */
+static maker_model fill(maker_model m) {
   unsigned long long seed = 5;
   unsigned q = m.heads * m.head_dim, kv = m.kv_heads * m.head_dim;
   add(&m, "model.embed_tokens.weight", m.vocab, m.hidden, &seed);
@@ -91,8 +83,31 @@ maker_model maker_small(bool tied, bool with_head) {
     }
   }
   add(&m, "model.norm.weight", m.hidden, 0, &seed);
-  if (with_head) add(&m, "lm_head.weight", m.vocab, m.hidden, &seed);
+  if (m.with_head) add(&m, "lm_head.weight", m.vocab, m.hidden, &seed);
   return m;
+}
+
+maker_model maker_small(bool tied, bool with_head) {
+  return fill((maker_model){.vocab = 300,
+                            .hidden = 36,
+                            .ffn = 150,
+                            .layers = 2,
+                            .heads = 6,
+                            .kv_heads = 2,
+                            .head_dim = 6,
+                            .tied = tied,
+                            .with_head = with_head});
+}
+
+maker_model maker_tiny(void) {
+  return fill((maker_model){.vocab = 264,
+                            .hidden = 4,
+                            .ffn = 6,
+                            .layers = 1,
+                            .heads = 2,
+                            .kv_heads = 1,
+                            .head_dim = 2,
+                            .with_head = true});
 }
 
 void maker_free(maker_model *m) {

@@ -3,9 +3,6 @@
  * file because whoever waits for input waits for signals as well. */
 #define _DEFAULT_SOURCE /* TIOCGWINSZ, SIGWINCH */
 #define _POSIX_C_SOURCE 200809L
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#endif
 
 #include <errno.h>
 #include <fcntl.h>

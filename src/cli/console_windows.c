@@ -24,6 +24,7 @@
 #define PIPE_LOOK_MILLISECONDS 10u
 /* Between Ctrl-C ending a read of the console and the handler's call. */
 #define HANDLER_MILLISECONDS 1000u
+#define SCREEN_BUFFER_BYTES 8192
 #define CONSOLE_UNITS 1024 /* of UTF-16, read at once */
 #define CONSOLE_RECORDS 64
 
@@ -128,6 +129,9 @@ void terminal_begin(int *argc, char ***argv) {
     HANDLE handle = handle_of(files[i + 1]);
     DWORD mode;
     if (!GetConsoleMode(handle, &mode)) continue;
+    /* The C library would write character by character, or byte by byte what takes
+     * several, to a console. */
+    setvbuf(files[i + 1], NULL, _IOFBF, SCREEN_BUFFER_BYTES);
     screens_before[i].handle = handle;
     screens_before[i].mode = mode;
     SetConsoleMode(handle, mode | ENABLE_PROCESSED_OUTPUT | ENABLE_VIRTUAL_TERMINAL_PROCESSING);

@@ -126,12 +126,11 @@ static bool take_lines(history *list, char *data, size_t bytes) {
 /* --- the file --------------------------------------------------------------------------- */
 
 static gust_status trouble(const history *list, const char *what, gust_error *err) {
-  return command_error(
-      err, GUST_E_IO,
-      "%s: cannot %s the history of input lines: %s; this session's stay in "
-      "memory",
-      list->path, what,
-      errno == ENOTSUP || errno == EISDIR ? "not a regular file" : strerror(errno));
+  bool odd = errno == ENOTSUP || errno == EINVAL || errno == EISDIR;
+  return command_error(err, GUST_E_IO,
+                       "%s: cannot %s the history of input lines: %s; this session's stay in "
+                       "memory",
+                       list->path, what, odd ? "not a regular file" : strerror(errno));
 }
 
 /* Reads the entries out of an open file; of a huge one only the end. */

@@ -340,11 +340,7 @@ static line_result read_edited(line_editor *editor, bool question, const char **
 
 static line_result read_plain(line_editor *editor, const char **line, size_t *bytes,
                               gust_error *err) {
-  if (terminal_is(stdin)) {
-    fflush(stdout);
-    fputs(editor->prompt, stderr);
-    fflush(stderr);
-  }
+  if (terminal_is(stdin)) terminal_say(editor->prompt);
   return line_input_read(&editor->input, line, bytes, err);
 }
 

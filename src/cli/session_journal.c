@@ -33,6 +33,7 @@ COMMAND_PRINTF(2, 3) static void notice(const session_journal *journal, const ch
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
+  command_one_line(line);
   journal->options.notice(journal->options.user, line);
 }
 

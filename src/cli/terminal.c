@@ -2,6 +2,12 @@
 
 #include <stdlib.h>
 
+void terminal_say(const char *text) {
+  if (terminal_is(stdout)) fflush(stdout);
+  fputs(text, stderr);
+  fflush(stderr);
+}
+
 unsigned terminal_columns(FILE *file) {
   unsigned columns, rows;
   return terminal_size(file, &columns, &rows) ? columns : 80;

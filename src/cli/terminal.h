@@ -11,7 +11,8 @@
 /* Comes before anything else. Any standard stream the program was started without
  * is opened the wrong way round, so that using it fails: otherwise the first file
  * opened would take its number, and messages would go there. The arguments
- * become UTF-8, and so do the console's input and output, where they are not. */
+ * become UTF-8, and so do the console's input and output, where they are not. Both
+ * output streams may be buffered from then on: see terminal_say. */
 void terminal_begin(int *argc, char ***argv);
 
 bool terminal_is(FILE *file);
@@ -27,6 +28,9 @@ bool terminal_takes_escapes(FILE *file);
 void terminal_write(const char *data, size_t bytes);
 
 /* --- terminal.c --- */
+
+/* Writes to standard error at once, below what was printed before. */
+void terminal_say(const char *text);
 
 /* Columns of the terminal behind `file`; 80 when that cannot be told. */
 unsigned terminal_columns(FILE *file);
