@@ -1,9 +1,11 @@
 #include "kernel_cases.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "os.h"
+#include "random64.h"
 
 /* Weights larger than any cache for a few tokens, so that their limit is the
  * memory's; for many, the rows a thread takes at a time. */
@@ -89,10 +91,10 @@ static void run_round(const gust_kernels *k, const kernel_data *d, const kernel_
 }
 
 /* Calibration: a panel as deep as the data holds, the rows of one product. */
-#define PRODUCT_DEPTH (DEPTH / GUST_PANEL_ROWS)
+enum { PRODUCT_DEPTH = DEPTH / GUST_PANEL_ROWS };
 #define PRODUCT_ROWS 48u
 /* Each of a block's columns with those after it. */
-#define SHARES (GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2)
+enum { SHARES = GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2 };
 
 static void run_panel_add(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   k->panel_add(d->dst, GUST_PANEL_ROWS, d->floats, d->rows, PRODUCT_DEPTH, PRODUCT_DEPTH,
@@ -153,6 +155,19 @@ static void run_softmax(const gust_kernels *k, const kernel_data *d, const kerne
   (void)one;
   k->softmax(d->dst, d->floats, DEPTH, 1.0f);
 }
+static void run_argmax(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  (void)one;
+  d->dst[0] = (float)k->argmax(d->floats, DEPTH);
+}
+/* Half of the numbers, those from 0 to 1, are weights, all of them binned or none. */
+static void run_bins(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  float low = one->variant ? 2.0f : 0.0f;
+  k->bin_weights((gust_bin *)(void *)d->dst, d->floats, DEPTH, low, INFINITY, 2 * GUST_BIN_BITS);
+}
+static void run_find(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
+  (void)one;
+  d->dst[0] = (float)k->find_weight(d->floats, DEPTH, 2.0f, INFINITY, 0);
+}
 static void run_attend(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   gust_attend_row rows[MOST_ROWS];
   for (size_t i = 0; i < one->count; i++)
@@ -196,6 +211,7 @@ static void run_finish(const gust_kernels *k, const kernel_data *d, const kernel
 const kernel_case kernel_cases[] = {
     FEW("matmul_q4 1 token", WEIGHT_Q4, 1),
     FEW("matmul_q4 2 tokens", WEIGHT_Q4, 2),
+    FEW("matmul_q4 3 tokens", WEIGHT_Q4, 3),
     FEW("matmul_q4 4 tokens", WEIGHT_Q4, 4),
     FEW("matmul_q8 1 token", WEIGHT_Q8, 1),
     FEW("matmul_q8 2 tokens", WEIGHT_Q8, 2),
@@ -232,18 +248,14 @@ const kernel_case kernel_cases[] = {
     CACHED("swiglu", run_swiglu, 1, DEPTH * 12.0),
     CACHED("add", run_add, 1, DEPTH * 12.0),
     CACHED("softmax", run_softmax, 1, DEPTH * 8.0),
+    CACHED("argmax", run_argmax, 1, DEPTH * 4.0),
+    {"bin half of weights", run_bins, 0, 1, BOUND_CACHE, DEPTH * 4.0},
+    {"bin no weight", run_bins, 1, 1, BOUND_CACHE, DEPTH * 4.0},
+    CACHED("find weight", run_find, 1, DEPTH * 4.0),
     {NULL, NULL, 0, 0, BOUND_CACHE, 0},
 };
 
 /* --- data ---------------------------------------------------------------------------------- */
-
-/* splitmix64 (Steele, Lea and Flood 2014). */
-static uint64_t draw(uint64_t *state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
 
 /* The next `bytes` of the reservation; while there is none, they are counted. */
 static void *take(kernel_data *d, size_t bytes) {
@@ -270,13 +282,14 @@ static void place(kernel_data *d) {
 }
 
 static void fill_floats(float *floats, size_t count, uint64_t *state) {
-  for (size_t i = 0; i < count; i++) floats[i] = (float)(int)(draw(state) % 2001) * 0.001f - 1;
+  for (size_t i = 0; i < count; i++)
+    floats[i] = (float)(int)(gust_random64(state) % 2001) * 0.001f - 1;
 }
 
 static void fill(kernel_data *d) {
   uint64_t state = 1;
   for (size_t i = 0; i < WEIGHT_BYTES; i += 8) {
-    uint64_t r = draw(&state) & 0x3f7f3f7f3f7f3f7fu; /* tame as floats too */
+    uint64_t r = gust_random64(&state) & 0x3f7f3f7f3f7f3f7fu; /* tame as floats too */
     memcpy(d->weights + i, &r, 8);
   }
   fill_floats(d->floats, DEPTH, &state);

@@ -79,58 +79,71 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
 #undef TOKENS
 }
 
-/* --- a lone token ----------------------------------------------------------------- */
+/* --- a few tokens ----------------------------------------------------------------- */
 
-#include "lone_token_product.h"
+#include "few_tokens_product.h"
 
-/* A block's integer dot products. They start at -64 (-62 where the row's shift
- * bit is set) times the sum of the activations, which takes the bias out and the
- * shift in. */
-static GUST_INLINE __m512i q4_dot(const uint8_t *lines, __mmask16 shift, const int8_t *x,
-                                  int32_t sum) {
+/* A block's integer dot products with each token. They start at -64 (-62 where the
+ * row's shift bit is set) times the sum of the activations, which takes the bias out
+ * and the shift in. */
+static GUST_INLINE void q4_dots(__m512i *dot, const uint8_t *lines, __mmask16 shift,
+                                const gust_activations *x, size_t b, int tokens) {
   const __m512i levels = q4_levels(GUST_Q4_LEVEL_BIAS);
-  __m512i dot = _mm512_mask_mov_epi32(_mm512_set1_epi32(-GUST_Q4_LEVEL_BIAS * sum), shift,
-                                      _mm512_set1_epi32((2 - GUST_Q4_LEVEL_BIAS) * sum));
+  const int8_t *codes = x->codes + GUST_BLOCK_K * b;
+  size_t row_blocks = x->k_padded / GUST_BLOCK_K;
+  for (int t = 0; t < tokens; t++) {
+    int32_t sum = x->sums[(size_t)t * row_blocks + b];
+    dot[t] = _mm512_mask_mov_epi32(_mm512_set1_epi32(-GUST_Q4_LEVEL_BIAS * sum), shift,
+                                   _mm512_set1_epi32((2 - GUST_Q4_LEVEL_BIAS) * sum));
+  }
   for (size_t j = 0; j < 4; j++) {
     __m512i line = load_line(lines + j * GUST_LINE);
-    dot = _mm512_dpbusd_epi32(dot, low_weights(line, levels), broadcast_quad(x + 8 * j));
-    dot = _mm512_dpbusd_epi32(dot, high_weights(line, levels), broadcast_quad(x + 8 * j + 4));
+    __m512i low = low_weights(line, levels), high = high_weights(line, levels);
+    for (int t = 0; t < tokens; t++) {
+      const int8_t *quads = codes + (size_t)t * x->stride + 8 * j;
+      dot[t] = _mm512_dpbusd_epi32(dot[t], low, broadcast_quad(quads));
+      dot[t] = _mm512_dpbusd_epi32(dot[t], high, broadcast_quad(quads + 4));
+    }
   }
-  return dot;
 }
 
 /* The codes plus 128 are the unsigned operand; the sums start at -128 times the
  * sum of the activations. */
-static GUST_INLINE __m512i q8_dot(const uint8_t *lines, const int8_t *x, int32_t sum) {
+static GUST_INLINE void q8_dots(__m512i *dot, const uint8_t *lines, const gust_activations *x,
+                                size_t b, int tokens) {
   const __m512i flip = _mm512_set1_epi8(-128);
-  __m512i dot = _mm512_set1_epi32(-128 * sum);
-  for (size_t j = 0; j < 8; j++)
-    dot = _mm512_dpbusd_epi32(dot, _mm512_xor_si512(load_line(lines + j * GUST_LINE), flip),
-                              broadcast_quad(x + 4 * j));
-  return dot;
+  const int8_t *codes = x->codes + GUST_BLOCK_K * b;
+  size_t row_blocks = x->k_padded / GUST_BLOCK_K;
+  for (int t = 0; t < tokens; t++)
+    dot[t] = _mm512_set1_epi32(-128 * x->sums[(size_t)t * row_blocks + b]);
+  for (size_t j = 0; j < 8; j++) {
+    __m512i w = _mm512_xor_si512(load_line(lines + j * GUST_LINE), flip);
+    for (int t = 0; t < tokens; t++)
+      dot[t] =
+          _mm512_dpbusd_epi32(dot[t], w, broadcast_quad(codes + (size_t)t * x->stride + 4 * j));
+  }
 }
 
-/* acc += block b's dot product * its scale * the activation's scale, as the
- * reference rounds it. */
-static GUST_INLINE __m512 add_block(__m512 acc, int bits, const uint8_t *tile, size_t b,
-                                    const gust_activations *x) {
-  size_t in_tile = b % GUST_TILE_BLOCKS;
-  const int8_t *codes = x->codes + GUST_BLOCK_K * b;
+static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t b,
+                                  const gust_activations *x, int tokens) {
+  size_t in_tile = b % GUST_TILE_BLOCKS, row_blocks = x->k_padded / GUST_BLOCK_K;
   const uint8_t *lines = tile + GUST_LINE + in_tile * (size_t)bits * GUST_LINE;
   if (in_tile == 0) PREFETCH_LINE(tile);
   for (int j = 0; j < bits; j++) PREFETCH_LINE(lines + (size_t)j * GUST_LINE);
   __m128i packed = load_scale_bytes(tile + GUST_PANEL_ROWS * in_tile);
-  __m512i dot, scales;
+  __m512i dot[FEW_TOKENS], scales;
   if (bits == 4) {
     __m512i bytes = _mm512_cvtepi8_epi32(packed);
     scales = _mm512_srai_epi32(bytes, 1);
-    dot = q4_dot(lines, _mm512_test_epi32_mask(bytes, _mm512_set1_epi32(1)), codes, x->sums[b]);
+    q4_dots(dot, lines, _mm512_test_epi32_mask(bytes, _mm512_set1_epi32(1)), x, b, tokens);
   } else {
     scales = _mm512_cvtepu8_epi32(packed);
-    dot = q8_dot(lines, codes, x->sums[b]);
+    q8_dots(dot, lines, x, b, tokens);
   }
-  __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), _mm512_cvtepi32_ps(scales));
-  return _mm512_fmadd_ps(scaled, _mm512_set1_ps(x->scales[b]), acc);
+  __m512 scale = _mm512_cvtepi32_ps(scales);
+  for (int t = 0; t < tokens; t++)
+    acc[t] = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(dot[t]), scale),
+                             _mm512_set1_ps(x->scales[(size_t)t * row_blocks + b]), acc[t]);
 }
 
 /* --- the products ----------------------------------------------------------------- */
@@ -138,8 +151,8 @@ static GUST_INLINE __m512 add_block(__m512 acc, int bits, const uint8_t *tile, s
 void gust_matmul_q4_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
                            const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                            size_t tokens) {
-  if (tokens == 1)
-    multiply_one(dst, 4, panels, row_codes, panel_count, x);
+  if (tokens <= FEW_TOKENS)
+    multiply_few(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
 }
@@ -147,8 +160,8 @@ void gust_matmul_q4_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
 void gust_matmul_q8_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
                            const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                            size_t tokens) {
-  if (tokens == 1)
-    multiply_one(dst, 8, panels, row_codes, panel_count, x);
+  if (tokens <= FEW_TOKENS)
+    multiply_few(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);
 }

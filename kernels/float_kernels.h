@@ -211,8 +211,9 @@ static void matmul_f32_lanes(float *dst, size_t dst_stride, const uint8_t *panel
   matmul_dense(dst, dst_stride, panels, panel_count, x, k_padded, tokens, 0);
 }
 
-/* Attention is a file of its own. */
+/* Attention and sampling are files of their own. */
 #include "attention_kernels.h"
+#include "sampling_kernels.h"
 
 static void fill_float_kernels(gust_kernels *kernels) {
   kernels->matmul_bf16 = matmul_bf16_lanes;
@@ -231,4 +232,5 @@ static void fill_float_kernels(gust_kernels *kernels) {
   kernels->attend_merge = attend_merge_lanes;
   kernels->attend_finish = attend_finish_lanes;
   kernels->softmax = softmax_lanes;
+  fill_sampling_kernels(kernels);
 }

@@ -102,6 +102,25 @@ typedef struct gust_attend_row {
 typedef void gust_attend_fn(const gust_attend_row *rows, size_t count, const void *key_tile,
                             const void *value_tile, const void *next, size_t head_dim, float scale);
 
+/* --- sampling --------------------------------------------------------------- */
+
+/* Weights, in [0, 1], are counted by ten of their bits at a time: floats that are not
+ * negative are ordered as their bits are, so a bin is a range of weights. Bits 30 and
+ * 31 of a weight are 0. */
+#define GUST_BIN_BITS 10
+#define GUST_BINS 1024u
+typedef struct gust_bin {
+  uint64_t count;
+  uint64_t sum; /* of their gust_weight_units */
+} gust_bin;
+
+/* A weight in units of 2^-39, rounded down: an integer, so that sums are exact in any
+ * order. 2^24 weights of 1 do not overflow one. */
+#define GUST_WEIGHT_ONE 0x1p39f
+static inline uint64_t gust_weight_units(float weight) {
+  return (uint64_t)(int64_t)(weight * GUST_WEIGHT_ONE);
+}
+
 /* --- calibration ------------------------------------------------------------ */
 
 /* dst[t * dst_stride + r] += (panel_subtract: -=) the sum over j in [0, n) of
@@ -174,12 +193,23 @@ typedef struct gust_kernels {
    * be x. */
   float (*softmax)(float *p, const float *x, size_t n, float scale);
 
+  /* The index of the largest of x, the first of equal ones; NaN counts as less than
+   * everything. n in [1, 2^24]. */
+  size_t (*argmax)(const float *x, size_t n);
+  /* Adds each p[i] with low <= p[i] < high to bins[(its bits >> shift) % GUST_BINS]. */
+  void (*bin_weights)(gust_bin *bins, const float *p, size_t n, float low, float high, int shift);
+  /* The index of the nth (from 0) p[i] with low <= p[i] < high; n if there is none. */
+  size_t (*find_weight)(const float *p, size_t n, float low, float high, size_t nth);
+
   /* What a conversion takes. */
   gust_weight_quantizer weights_q4, weights_q8;
   gust_panel_product_fn *panel_add, *panel_subtract;
   gust_try_block_fn *try_q4, *try_q8;
   gust_round_block_fn *round_q4, *round_q8;
 } gust_kernels;
+
+/* The names a cap may have, for messages. */
+#define GUST_KERNEL_LEVELS "c, avx2, avxvnni, avx512, amx, neon, dotprod or i8mm"
 
 /* Fills the table with the fastest kernels this processor has, up to the level
  * named `cap` (NULL: no cap). False when no such level is known; a known level

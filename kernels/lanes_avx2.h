@@ -89,6 +89,13 @@ static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
   return V_PAIR(_mm256_blendv_ps(y.a, x.a, _mm256_cmp_ps(a.a, b.a, _CMP_LT_OQ)),
                 _mm256_blendv_ps(y.b, x.b, _mm256_cmp_ps(a.b, b.b, _CMP_LT_OQ)));
 }
+static inline unsigned range_mask_half(__m256 x, __m256 low, __m256 high) {
+  __m256 from = _mm256_cmp_ps(low, x, _CMP_LE_OQ), below = _mm256_cmp_ps(x, high, _CMP_LT_OQ);
+  return (unsigned)_mm256_movemask_ps(_mm256_and_ps(from, below));
+}
+static inline unsigned v_range_mask(vf x, vf low, vf high) {
+  return range_mask_half(x.a, low.a, high.a) | range_mask_half(x.b, low.b, high.b) << 8;
+}
 static inline __m256 keep_range_half(__m256 x, int base, int first, int last, __m256 fill) {
   __m256i lane =
       _mm256_add_epi32(_mm256_set1_epi32(base), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));

@@ -77,6 +77,9 @@ static inline vf v_zero_unless_lt(vf x, vf y, vf z) {
 static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
   return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
 }
+static inline unsigned v_range_mask(vf x, vf low, vf high) {
+  return _mm512_cmp_ps_mask(low, x, _CMP_LE_OQ) & _mm512_cmp_ps_mask(x, high, _CMP_LT_OQ);
+}
 static inline vf v_keep_range(vf x, size_t base, size_t first, size_t last, float fill) {
   __m512i lane =
       _mm512_add_epi32(_mm512_set1_epi32((int)base),

@@ -130,6 +130,12 @@ static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
   V_EACH x.f[i] = a.f[i] < b.f[i] ? x.f[i] : y.f[i];
   return x;
 }
+/* Bit i is set where low <= a < high in lane i. */
+static inline unsigned v_range_mask(vf a, vf low, vf high) {
+  unsigned mask = 0;
+  V_EACH mask |= (unsigned)(a.f[i] >= low.f[i] && a.f[i] < high.f[i]) << i;
+  return mask;
+}
 /* Lane i keeps its value where first <= base + i < last, else gets fill. */
 static inline vf v_keep_range(vf a, size_t base, size_t first, size_t last, float fill) {
   V_EACH a.f[i] = base + (size_t)i >= first && base + (size_t)i < last ? a.f[i] : fill;

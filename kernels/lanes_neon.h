@@ -101,6 +101,15 @@ static inline float32x4_t zero_unless_lt_quad(float32x4_t x, float32x4_t y, floa
 static inline vf v_zero_unless_lt(vf x, vf y, vf z) {
   return V_EACH3(zero_unless_lt_quad, x, y, z);
 }
+static inline unsigned range_mask_quad(float32x4_t x, float32x4_t low, float32x4_t high) {
+  static const uint32_t lane_bits[4] = {1, 2, 4, 8};
+  uint32x4_t within = vandq_u32(vcgeq_f32(x, low), vcltq_f32(x, high));
+  return vaddvq_u32(vandq_u32(within, vld1q_u32(lane_bits)));
+}
+static inline unsigned v_range_mask(vf x, vf low, vf high) {
+  return range_mask_quad(x.a, low.a, high.a) | range_mask_quad(x.b, low.b, high.b) << 4 |
+         range_mask_quad(x.c, low.c, high.c) << 8 | range_mask_quad(x.d, low.d, high.d) << 12;
+}
 static inline float32x4_t keep_range_quad(float32x4_t x, int base, int first, int last,
                                           float fill) {
   static const int32_t counting[4] = {0, 1, 2, 3};

@@ -23,7 +23,8 @@ void *os_reserve(size_t bytes);
  * first touched; any offset and length. Idempotent. Asks for huge pages. */
 bool os_commit(void *base, size_t offset, size_t bytes);
 void os_release(void *base, size_t bytes);
-/* Memory a new process could use without swapping; 0 when unknown. */
+/* Memory that could still be used without swapping and within this process's limits;
+ * 0 when unknown. */
 uint64_t os_available_memory(void);
 /* Of the machine; 0 when unknown. */
 uint64_t os_total_memory(void);

@@ -21,6 +21,7 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #endif
 #ifdef __APPLE__
@@ -573,8 +574,8 @@ static uint64_t least_in_groups(const char *controller, group_limit_fn *limit) {
   if (!find_group(controller, group, sizeof group, &v2)) return UINT64_MAX;
   int root =
       snprintf(folder, sizeof folder, "/sys/fs/cgroup%s%s", v2 ? "" : "/", v2 ? "" : controller);
-  if (root <= 0) return UINT64_MAX;
-  strcat(folder, group);
+  if (root <= 0 || (size_t)root >= sizeof folder - sizeof group) return UINT64_MAX;
+  memcpy(folder + root, group, strlen(group) + 1);
   uint64_t least = UINT64_MAX;
   for (;;) {
     uint64_t left = limit(folder, v2);
@@ -582,6 +583,17 @@ static uint64_t least_in_groups(const char *controller, group_limit_fn *limit) {
     if (strlen(folder) <= (size_t)root) return least;
     *strrchr(folder, '/') = 0;
   }
+}
+
+/* What the limit on this process's address space (ulimit -v) leaves. */
+static uint64_t address_space_left(void) {
+  struct rlimit limit;
+  char text[256];
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+      !read_text("/proc/self/statm", text, sizeof text))
+    return UINT64_MAX;
+  uint64_t used = strtoull(text, NULL, 10) * os_page_bytes();
+  return used < limit.rlim_cur ? limit.rlim_cur - used : 0;
 }
 
 /* The lowest-numbered of the CPUs that share a core with `cpu`. */
@@ -696,8 +708,11 @@ uint64_t os_available_memory(void) {
   char text[8192];
   if (!read_text("/proc/meminfo", text, sizeof text)) return 0;
   uint64_t available = number_after(text, "MemAvailable") * 1024;
-  uint64_t group = least_in_groups("memory", group_memory);
-  return group < available ? group : available;
+  if (available == 0) return 0;
+  uint64_t group = least_in_groups("memory", group_memory), own = address_space_left();
+  if (group < available) available = group;
+  if (own < available) available = own;
+  return available ? available : 1; /* none is not unknown */
 #elif defined(__APPLE__)
   vm_statistics64_data_t vm;
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;

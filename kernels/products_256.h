@@ -185,57 +185,72 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
     TOKENS(3)
     TOKENS(4)
 #if TILE_TOKENS > 4
-        TOKENS(5) TOKENS(6)
+    TOKENS(5) TOKENS(6)
 #endif
   }
 #undef TOKENS
 }
 
-/* --- a lone token ----------------------------------------------------------------- */
+/* --- a few tokens ------------------------------------------------------------------ */
 
-#include "lone_token_product.h"
+#include "few_tokens_product.h"
 
-/* A block's integer dot products for rows 8 half + lane. They start at -64 (or,
- * where the row's shift bit is set, -62) times the sum of the activations, which
- * takes the bias out and the shift in. */
-static GUST_INLINE __m256i q4_dot(const uint8_t *lines, __m256i shift, const int8_t *x,
-                                  int32_t sum) {
+/* A block's integer dot products with each token, for rows 8 half + lane. They start
+ * at -64 (or, where the row's shift bit is set, -62) times the sum of the activations,
+ * which takes the bias out and the shift in. */
+static GUST_INLINE void q4_dots(__m256i *dot, const uint8_t *lines, __m256i shift,
+                                const gust_activations *x, size_t b, int tokens) {
   const __m256i levels = biased_levels();
-  __m256i dot = _mm256_add_epi32(_mm256_set1_epi32(-GUST_Q4_LEVEL_BIAS * sum),
-                                 _mm256_and_si256(shift, _mm256_set1_epi32(2 * sum)));
+  const int8_t *codes = x->codes + GUST_BLOCK_K * b;
+  size_t row_blocks = x->k_padded / GUST_BLOCK_K;
+  for (int t = 0; t < tokens; t++) {
+    int32_t sum = x->sums[(size_t)t * row_blocks + b];
+    dot[t] = _mm256_add_epi32(_mm256_set1_epi32(-GUST_Q4_LEVEL_BIAS * sum),
+                              _mm256_and_si256(shift, _mm256_set1_epi32(2 * sum)));
+  }
   for (size_t j = 0; j < 4; j++) {
     __m256i bytes = load_half(lines + j * GUST_LINE);
-    dot = dot_quads(dot, low_weights(bytes, levels), broadcast_quad(x + 8 * j));
-    dot = dot_quads(dot, high_weights(bytes, levels), broadcast_quad(x + 8 * j + 4));
+    __m256i low = low_weights(bytes, levels), high = high_weights(bytes, levels);
+    for (int t = 0; t < tokens; t++) {
+      const int8_t *quads = codes + (size_t)t * x->stride + 8 * j;
+      dot[t] = dot_quads(dot[t], low, broadcast_quad(quads));
+      dot[t] = dot_quads(dot[t], high, broadcast_quad(quads + 4));
+    }
   }
-  return dot;
 }
 
-static GUST_INLINE __m256i q8_dot(const uint8_t *lines, const int8_t *x, int32_t sum) {
-  __m256i dot = _mm256_set1_epi32(-Q8_BIAS * sum);
-  for (size_t j = 0; j < 8; j++)
-    dot =
-        q8_dot_quads(dot, q8_weights(load_half(lines + j * GUST_LINE)), broadcast_quad(x + 4 * j));
-  return dot;
-}
-
-/* acc += block b's dot product * its scale * the activation's scale, as the
- * reference rounds it. */
-static GUST_INLINE vf add_block(vf acc, int bits, const uint8_t *tile, size_t b,
-                                const gust_activations *x) {
-  size_t in_tile = b % GUST_TILE_BLOCKS;
+static GUST_INLINE void q8_dots(__m256i *dot, const uint8_t *lines, const gust_activations *x,
+                                size_t b, int tokens) {
   const int8_t *codes = x->codes + GUST_BLOCK_K * b;
+  size_t row_blocks = x->k_padded / GUST_BLOCK_K;
+  for (int t = 0; t < tokens; t++)
+    dot[t] = _mm256_set1_epi32(-Q8_BIAS * x->sums[(size_t)t * row_blocks + b]);
+  for (size_t j = 0; j < 8; j++) {
+    __m256i w = q8_weights(load_half(lines + j * GUST_LINE));
+    for (int t = 0; t < tokens; t++)
+      dot[t] = q8_dot_quads(dot[t], w, broadcast_quad(codes + (size_t)t * x->stride + 4 * j));
+  }
+}
+
+static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t b,
+                                  const gust_activations *x, int tokens) {
+  size_t in_tile = b % GUST_TILE_BLOCKS, row_blocks = x->k_padded / GUST_BLOCK_K;
   const uint8_t *lines = tile + GUST_LINE + in_tile * (size_t)bits * GUST_LINE;
   if (in_tile == 0) PREFETCH_LINE(tile);
   for (int j = 0; j < bits; j++) PREFETCH_LINE(lines + (size_t)j * GUST_LINE);
   block_scales s = load_block_scales(tile + GUST_PANEL_ROWS * in_tile, bits);
-  __m256i dot[2];
-  for (size_t half = 0; half < 2; half++)
-    dot[half] = bits == 4 ? q4_dot(lines + 32 * half, s.shift[half], codes, x->sums[b])
-                          : q8_dot(lines + 32 * half, codes, x->sums[b]);
-  vf scaled = v_mul(V_PAIR(_mm256_cvtepi32_ps(dot[0]), _mm256_cvtepi32_ps(dot[1])),
-                    V_PAIR(_mm256_cvtepi32_ps(s.scale[0]), _mm256_cvtepi32_ps(s.scale[1])));
-  return v_fma(scaled, v_set1(x->scales[b]), acc);
+  __m256i dot[2][FEW_TOKENS];
+  for (size_t half = 0; half < 2; half++) {
+    if (bits == 4)
+      q4_dots(dot[half], lines + 32 * half, s.shift[half], x, b, tokens);
+    else
+      q8_dots(dot[half], lines + 32 * half, x, b, tokens);
+  }
+  vf scale = V_PAIR(_mm256_cvtepi32_ps(s.scale[0]), _mm256_cvtepi32_ps(s.scale[1]));
+  for (int t = 0; t < tokens; t++) {
+    vf scaled = v_mul(V_PAIR(_mm256_cvtepi32_ps(dot[0][t]), _mm256_cvtepi32_ps(dot[1][t])), scale);
+    acc[t] = v_fma(scaled, v_set1(x->scales[(size_t)t * row_blocks + b]), acc[t]);
+  }
 }
 
 /* --- the products ------------------------------------------------------------------ */
@@ -243,8 +258,8 @@ static GUST_INLINE vf add_block(vf acc, int bits, const uint8_t *tile, size_t b,
 static void matmul_q4_256(float *dst, size_t dst_stride, const uint8_t *panels,
                           const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                           size_t tokens) {
-  if (tokens == 1)
-    multiply_one(dst, 4, panels, row_codes, panel_count, x);
+  if (tokens <= FEW_TOKENS)
+    multiply_few(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
 }
@@ -252,8 +267,8 @@ static void matmul_q4_256(float *dst, size_t dst_stride, const uint8_t *panels,
 static void matmul_q8_256(float *dst, size_t dst_stride, const uint8_t *panels,
                           const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                           size_t tokens) {
-  if (tokens == 1)
-    multiply_one(dst, 8, panels, row_codes, panel_count, x);
+  if (tokens <= FEW_TOKENS)
+    multiply_few(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);
 }

@@ -72,9 +72,7 @@ gust_status conversion_start_workers(conversion *c, gust_error *err) {
   gust_kernels kernels;
   if (!gust_kernels_select(&kernels, c->options.cpu))
     return gust_fail(err, GUST_E_ARGUMENT,
-                     "unknown CPU level \"%.40s\"; expected c, avx2, avxvnni, avx512, amx, neon, "
-                     "dotprod or i8mm",
-                     c->options.cpu);
+                     "unknown CPU level \"%.40s\"; expected " GUST_KERNEL_LEVELS, c->options.cpu);
   const packer_calls calls = {conversion_advance, finish_tensor, c};
   return tensor_packer_create(&c->packer, &kernels, c->pool, &c->writer, &calls, err);
 }

@@ -55,8 +55,8 @@ static gust_status fail_at(const json_document *doc, size_t offset, gust_status 
                    message);
 }
 
-gust_status json_fail(const json_document *doc, const json_value *value, gust_status status,
-                      gust_error *err, const char *format, ...) {
+gust_status(json_fail)(const json_document *doc, const json_value *value, gust_status status,
+                       gust_error *err, const char *format, ...) {
   va_list args;
   va_start(args, format);
   status = fail_at(doc, value ? value->offset : 0, status, err, format, args);

@@ -27,9 +27,10 @@ diff -u "$work/committed" "$work/packed" || die "$archive: other files than were
 # No repository around the sources, and nothing beside them.
 export GIT_DIR="$work/no-repository"
 unset GUST_TEST_REFS
-"$MESON" setup -Dprefix="$work/prefix" -Dwerror=true "$work/build" "$source" </dev/null >"$work/log" 2>&1 &&
-  "$MESON" compile -C "$work/build" </dev/null >>"$work/log" 2>&1 ||
-  { cat "$work/log" && die "$source: building failed"; }
+{
+  "$MESON" setup -Dprefix="$work/prefix" -Dwerror=true "$work/build" "$source" </dev/null &&
+    "$MESON" compile -C "$work/build" </dev/null
+} >"$work/log" 2>&1 || { cat "$work/log" && die "$source: building failed"; }
 "$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --suite fast </dev/null
 "$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --logbase testlog-install install \
   </dev/null
@@ -38,5 +39,5 @@ unset GUST_TEST_REFS
 "$work/prefix/bin/gust" --version
 ninja -C "$work/build" uninstall </dev/null >"$work/log" 2>&1 ||
   { cat "$work/log" && die "ninja uninstall failed"; }
-left=$(find "$work/prefix" ! -type d)
+left=$(cd "$work" && find . -path './prefix/*' ! -type d)
 [ -z "$left" ] || die "ninja uninstall left $left"

@@ -183,8 +183,9 @@ typedef struct gust_receipt_info {
 } gust_receipt_info;
 
 /* Opens a .gust file. `options` may be NULL. The file is taken as hostile:
- * every count, offset and size is checked. Checksums are not (see
- * gust_model_verify). */
+ * every count, offset and size is checked, the header against its checksum, and a
+ * copy's tensors against theirs (a mapping's by gust_model_verify). A copy that does not
+ * fit into memory is refused, with GUST_E_MEMORY, before it is begun. */
 GUST_API gust_status gust_model_open(gust_model **model, const char *path,
                                      const gust_model_options *options, gust_error *err);
 /* Makes a model of a published shape with random weights, in memory: to measure
@@ -289,15 +290,36 @@ typedef struct gust_context gust_context;
 typedef enum gust_kv { GUST_KV_F16 = 0, GUST_KV_F32 = 1, GUST_KV_Q8 = 2 } gust_kv;
 
 typedef struct gust_context_options {
-  size_t positions; /* most tokens the sequence may hold; 0: the model's own
-                       limit. Memory is reserved for all, used as it grows. */
+  size_t positions; /* most tokens the sequence may hold; 0: the model's own limit, or
+                       fewer where memory has no room for those
+                       (gust_context_capacity). Memory is used as the sequence grows. */
   gust_kv kv;
   unsigned threads; /* 0: gust_default_threads() */
   const char *cpu;  /* fastest level to use, or NULL for the best there is */
   size_t batch;     /* most tokens computed at once in prefill; 0: 256 */
+  uint64_t memory;  /* bytes: the most to count as available, and the figure taken when the
+                       system tells none; 0: the system's */
 } gust_context_options;
 
-GUST_API gust_status gust_context_create(gust_context **context, const gust_model *model,
+/* What a context takes, in bytes. */
+typedef struct gust_context_memory {
+  size_t positions;   /* the context's capacity */
+  uint64_t cache;     /* keys and values of all positions; taken as the sequence grows */
+  uint64_t scratch;   /* all else, taken at once */
+  uint64_t available; /* before the context is made; 0: unknown */
+  size_t most;        /* most positions that fit, with the same options */
+  size_t most_q8;     /* and with keys and values in q8 */
+} gust_context_memory;
+
+/* Says what gust_context_create would take, and allocates nothing. Where it does not
+ * fit that is no failure: cache + scratch are more than `available`. */
+gust_status gust_context_measure(const gust_model *model, const gust_context_options *options,
+                                 gust_context_memory *memory, gust_error *err);
+
+GUST_API /* Fails with GUST_E_MEMORY, naming the bytes needed, those available and the positions
+ * that would fit, before anything is allocated, when the positions asked for would not
+ * fit into memory once all of them are used. */
+gust_status gust_context_create(gust_context **context, const gust_model *model,
                                          const gust_context_options *options, gust_error *err);
 GUST_API void gust_context_destroy(gust_context *context);
 

@@ -160,7 +160,7 @@ static bool local_time(struct tm *broken) {
 static bool do_strftime_now(jinja_session *j, const jinja_value *self, const jinja_value *args,
                             jinja_value *out) {
   (void)self;
-  jinja_string format;
+  jinja_string format = {0};
   jinja_builder b = {0};
   struct tm now;
   if (!jinja_want_string(j, &args[0], "a format for strftime_now", &format)) return false;

@@ -117,8 +117,13 @@ static gust_status run_job(const gust_model *model, load_job *job, gust_pool_fn 
 /* --- the two ways ---------------------------------------------------------------- */
 
 static gust_status copy_file(gust_model *model, const char *path, const gust_model_options *options,
-                             gust_error *err) {
-  uint64_t bytes = 0;
+                             uint64_t available, gust_error *err) {
+  uint64_t bytes = model->header.file_bytes;
+  if (bytes > SIZE_MAX / 2 || (available && bytes > available))
+    return gust_fail(err, GUST_E_MEMORY,
+                     "%s: expected %llu bytes of free memory for a copy, found %llu; mapping the "
+                     "file (--load mmap) needs none",
+                     path, (unsigned long long)bytes, (unsigned long long)available);
   os_file file = os_open_read(path, &bytes);
   if (file < 0)
     return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
@@ -166,6 +171,6 @@ gust_status gust_model_load(gust_model *model, const char *path, const gust_mode
   if (load == GUST_LOAD_AUTO)
     load = gust_auto_copies(model->header.file_bytes, available) ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
   model->info.load = load;
-  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, err);
+  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, available, err);
   return map_file(model, path, options, available, err);
 }

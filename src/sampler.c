@@ -11,10 +11,12 @@ struct gust_sampler {
   gust_sampling sampling;
   uint64_t random;
   size_t vocab;
-  float *logits;  /* [vocab] penalized copy */
-  float *weights; /* [vocab] exp((logit - largest) / temperature) */
-  uint32_t *heap; /* [vocab] ids, a max-heap by weight, then by lower id */
-  uint8_t *seen;  /* [vocab] ids that are penalized already */
+  float *logits;                /* [vocab] penalized copy */
+  float *weights;               /* [vocab] exp((logit - largest) / temperature) */
+  uint8_t *seen;                /* [vocab] ids that are penalized already */
+  float least;                  /* weights below are left out of: */
+  gust_bin first[GUST_BINS];    /* weights by their highest bits */
+  gust_bin detailed[GUST_BINS]; /* those of one bin by further bits */
 };
 
 gust_status gust_sampler_create(gust_sampler **out, const gust_model *model,
@@ -36,11 +38,10 @@ gust_status gust_sampler_create(gust_sampler **out, const gust_model *model,
   sampler->random = s->seed;
   sampler->logits = malloc(n * sizeof *sampler->logits);
   sampler->weights = malloc(n * sizeof *sampler->weights);
-  sampler->heap = malloc(n * sizeof *sampler->heap);
   sampler->seen = malloc(n);
-  if (!sampler->logits || !sampler->weights || !sampler->heap || !sampler->seen) {
+  if (!sampler->logits || !sampler->weights || !sampler->seen) {
     gust_sampler_destroy(sampler);
-    return gust_fail_memory(err, "a sampler", 13 * n);
+    return gust_fail_memory(err, "a sampler", 9 * n);
   }
   *out = sampler;
   return GUST_OK;
@@ -50,7 +51,6 @@ void gust_sampler_destroy(gust_sampler *sampler) {
   if (!sampler) return;
   free(sampler->logits);
   free(sampler->weights);
-  free(sampler->heap);
   free(sampler->seen);
   free(sampler);
 }
@@ -71,7 +71,9 @@ static double draw_unit(gust_sampler *s) {
   return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
 }
 
-static void penalize(gust_sampler *s, const gust_context *context) {
+/* A copy of the logits, those of the sequence's ids lowered. */
+static const float *penalize(gust_sampler *s, const gust_context *context, const float *logits) {
+  memcpy(s->logits, logits, s->vocab * sizeof *logits);
   memset(s->seen, 0, s->vocab);
   const int32_t *ids = gust_context_ids(context);
   for (size_t i = 0; i < gust_context_length(context); i++) {
@@ -81,65 +83,94 @@ static void penalize(gust_sampler *s, const gust_context *context) {
     float *logit = &s->logits[id];
     *logit = *logit < 0 ? *logit * s->sampling.repeat_penalty : *logit / s->sampling.repeat_penalty;
   }
+  return s->logits;
 }
 
-static int32_t argmax(const float *logits, size_t n) {
-  size_t best = 0;
-  for (size_t i = 1; i < n; i++)
-    if (logits[i] > logits[best]) best = i;
-  return (int32_t)best;
+/* The first ids in falling order of weight, of equal ones the lower id first, up to
+ * the last, which is one of `ties` with the weight `last`. */
+typedef struct prefix {
+  float last;
+  size_t ties;
+  uint64_t sum; /* of their weights, in the kernels' units */
+} prefix;
+
+static float float_of_bits(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
 }
 
-static bool precedes(const gust_sampler *s, uint32_t a, uint32_t b) {
-  return s->weights[a] > s->weights[b] || (s->weights[a] == s->weights[b] && a < b);
-}
-
-static void sift_down(gust_sampler *s, size_t at, size_t count) {
-  uint32_t id = s->heap[at];
-  for (;;) {
-    size_t child = 2 * at + 1;
-    if (child >= count) break;
-    if (child + 1 < count && precedes(s, s->heap[child + 1], s->heap[child])) child++;
-    if (!precedes(s, s->heap[child], id)) break;
-    s->heap[at] = s->heap[child];
-    at = child;
+/* Goes down the bins until `most` ids or the sum `enough` are reached, or to the last
+ * that is not empty: returns the bin where that is, and adds those above it. */
+static size_t walk_bins(const gust_bin *bins, size_t most, uint64_t enough, size_t *count,
+                        uint64_t *sum) {
+  size_t at = GUST_BINS;
+  for (size_t b = GUST_BINS; b-- > 0;) {
+    if (bins[b].count == 0) continue;
+    if (at < GUST_BINS) {
+      *count += bins[at].count;
+      *sum += bins[at].sum;
+    }
+    at = b;
+    if (*count + bins[b].count >= most || *sum + bins[b].sum >= enough) break;
   }
-  s->heap[at] = id;
+  return at;
 }
 
-/* Moves the largest of the heap's first `left` ids to its end, place left - 1. */
-static uint32_t pop_largest(gust_sampler *s, size_t left) {
-  uint32_t id = s->heap[0];
-  s->heap[0] = s->heap[left - 1];
-  sift_down(s, 0, left - 1);
-  return s->heap[left - 1] = id;
+/* Leaves ids whose weight is below `least` out of the prefixes to follow. */
+static void leave_out_below(gust_sampler *s, const gust_kernels *k, float least) {
+  s->least = least;
+  memset(s->first, 0, sizeof s->first);
+  k->bin_weights(s->first, s->weights, s->vocab, least, INFINITY, 2 * GUST_BIN_BITS);
+}
+
+/* The shortest prefix that has `most` ids or a sum of `enough`; all that are not left
+ * out, when they are fewer; one id at least. As if they were sorted; but ten bits of
+ * the weights at a time, only the bin where the prefix ends is looked into. */
+static prefix shortest_prefix(gust_sampler *s, const gust_kernels *k, size_t most,
+                              uint64_t enough) {
+  prefix p = {0};
+  size_t count = 0;
+  const gust_bin *bins = s->first;
+  size_t bin = walk_bins(bins, most, enough, &count, &p.sum);
+  uint32_t bits = (uint32_t)bin << 2 * GUST_BIN_BITS;
+  for (int shift = GUST_BIN_BITS; shift >= 0; shift -= GUST_BIN_BITS) {
+    float low = float_of_bits(bits), high = float_of_bits(bits + (GUST_BINS << shift));
+    memset(s->detailed, 0, sizeof s->detailed);
+    bins = s->detailed;
+    k->bin_weights(s->detailed, s->weights, s->vocab, low > s->least ? low : s->least, high, shift);
+    bin = walk_bins(bins, most, enough, &count, &p.sum);
+    bits |= (uint32_t)bin << shift;
+  }
+  /* What is left in the bin has one and the same weight. */
+  uint64_t each = gust_weight_units(float_of_bits(bits));
+  size_t ties = (size_t)bins[bin].count;
+  if (ties > most - count) ties = most - count;
+  if (each && p.sum + ties * each > enough) ties = (size_t)((enough - p.sum + each - 1) / each);
+  p.last = float_of_bits(bits);
+  p.ties = ties ? ties : 1;
+  p.sum += p.ties * each;
+  return p;
 }
 
 /* Draws among the ids that pass top-k, top-p and min-p; `whole` is the sum of
- * all weights. Ids leave the heap in falling order, so no more are sorted than
- * are looked at; they gather at the heap's end, the largest last. */
-static int32_t draw_filtered(gust_sampler *s, double whole) {
+ * all weights. */
+static int32_t draw_filtered(gust_sampler *s, const gust_kernels *kernels, float whole) {
   const gust_sampling *o = &s->sampling;
-  size_t n = s->vocab, k = n, popped = 0, kept = 0;
-  for (size_t i = 0; i < n; i++) s->heap[i] = (uint32_t)i;
-  for (size_t i = n / 2; i-- > 0;) sift_down(s, i, n);
-  double least = (double)o->min_p * (double)s->weights[s->heap[0]], sum = 0;
-  if (o->top_k && o->top_k < n) { /* top-p is a share of what top-k leaves */
-    for (k = o->top_k, whole = 0; popped < k; popped++)
-      whole += s->weights[pop_largest(s, n - popped)];
-  }
-  for (double enough = (double)o->top_p * whole; kept < k; kept++) {
-    if (kept == popped) pop_largest(s, n - popped++);
-    double weight = s->weights[s->heap[n - 1 - kept]];
-    if (kept && (sum >= enough || weight < least)) break;
-    sum += weight;
-  }
-  double target = draw_unit(s) * sum;
-  for (size_t i = 0; i < kept; i++) {
-    target -= s->weights[s->heap[n - 1 - i]];
-    if (target < 0) return (int32_t)s->heap[n - 1 - i];
-  }
-  return (int32_t)s->heap[n - kept]; /* rounding left a trace of the target */
+  size_t k = o->top_k && o->top_k < s->vocab ? o->top_k : s->vocab;
+  uint64_t enough = UINT64_MAX;
+  double sum = (double)whole * (double)GUST_WEIGHT_ONE;
+  bool limited = k < s->vocab && o->top_p < 1;
+  leave_out_below(s, kernels, limited ? 0 : o->min_p);
+  if (limited) sum = (double)shortest_prefix(s, kernels, k, UINT64_MAX).sum;
+  if (o->top_p < 1) enough = (uint64_t)((double)o->top_p * sum); /* of what top-k leaves */
+  if (s->least < o->min_p) leave_out_below(s, kernels, o->min_p);
+  prefix kept = shortest_prefix(s, kernels, k, enough);
+  uint64_t target = (uint64_t)(draw_unit(s) * (double)kept.sum);
+  if (target >= kept.sum) target = kept.sum - 1; /* rounded up */
+  prefix drawn = shortest_prefix(s, kernels, k, target + 1);
+  float next = nextafterf(drawn.last, 2);
+  return (int32_t)kernels->find_weight(s->weights, s->vocab, drawn.last, next, drawn.ties - 1);
 }
 
 static int32_t draw_from_all(gust_sampler *s, double whole) {
@@ -160,16 +191,17 @@ gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int3
   if (!logits)
     return gust_fail(err, GUST_E_ARGUMENT,
                      "there are no logits to draw from: feed the context first");
-  memcpy(s->logits, logits, s->vocab * sizeof *logits);
+  const gust_kernels *kernels = &context->kernels;
   const gust_sampling *o = &s->sampling;
-  if (o->repeat_penalty != 1) penalize(s, context);
+  if (o->repeat_penalty != 1) logits = penalize(s, context, logits);
   float sharpness = 1.0f / o->temperature;
-  if (isinf(sharpness)) { /* temperature 0, or next to it */
-    *id = argmax(s->logits, s->vocab);
-    return GUST_OK;
-  }
-  double whole = context->kernels.softmax(s->weights, s->logits, s->vocab, sharpness);
+  float whole = 0;
+  /* Not at temperature 0, or next to it. */
+  if (!isinf(sharpness)) whole = kernels->softmax(s->weights, logits, s->vocab, sharpness);
   bool filtered = o->top_k || o->top_p < 1 || o->min_p > 0;
-  *id = filtered ? draw_filtered(s, whole) : draw_from_all(s, whole);
+  if (!(whole >= 1)) /* or when there is no largest logit, but NaN or infinities */
+    *id = (int32_t)kernels->argmax(logits, s->vocab);
+  else
+    *id = filtered ? draw_filtered(s, kernels, whole) : draw_from_all(s, (double)whole);
   return GUST_OK;
 }

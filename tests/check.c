@@ -88,6 +88,10 @@ const char *check_demo(void) {
   return env_or("GUST_TEST_DEMO", "models/demo");
 }
 
+bool check_emulated(void) {
+  return env_or("GUST_TEST_EMULATED", NULL) != NULL;
+}
+
 const char *check_refs(const char *name) {
   const char *folder = env_or("GUST_TEST_REFS", NULL);
   if (!folder) return NULL;

@@ -35,6 +35,10 @@ const char *check_temp(void);             /* a fresh folder, removed at the end 
 /* "<check_temp()>/NAME". */
 const char *check_temp_file(const char *name);
 
+/* Whether the processor is emulated, so that arithmetic takes some fifty times as
+ * long ($GUST_TEST_EMULATED): a test then makes the same checks of shorter sequences. */
+bool check_emulated(void);
+
 /* How many files a folder holds, hidden ones apart. */
 size_t check_files_in(const char *folder);
 

@@ -140,7 +140,7 @@ static void check_matmul(const gust_kernels *c, const gust_kernels *k, int type)
   /* Past the chunks and groups of tokens that products are cut into. */
   static const size_t depths[] = {128, 256, 640, 1408};
   for (int round = 0; round < 12; round++) {
-    size_t depth = depths[draw_below(4)], tokens = 1 + draw_below(round < 4    ? 2
+    size_t depth = depths[draw_below(4)], tokens = 1 + draw_below(round < 4    ? 6
                                                                   : round < 11 ? 40
                                                                                : 300);
     size_t panels = 1 + draw_below(6), stride = panels * 16 + draw_below(3) * 16;
@@ -264,6 +264,76 @@ static void check_softmax(const gust_kernels *c, const gust_kernels *k) {
     same(&a, &b, 4, "softmax sum");
     k->softmax(x, x, n, scale);
     same(expected, x, n * 4, "softmax in place");
+    guarded_free_all();
+  }
+}
+
+/* --- sampling --- */
+
+/* Logits with ties, NaN and infinities, now and then nothing else. */
+static void check_argmax(const gust_kernels *c, const gust_kernels *k) {
+  static const float special[] = {-INFINITY, NAN, INFINITY, 0.0f, -0.0f};
+  for (int round = 0; round < 60; round++) {
+    size_t n = 1 + draw_below(round < 40 ? 50 : 5000);
+    float *x = floats(n, draw_tame);
+    for (size_t i = 0; i < n && round % 3; i++)
+      if (round % 3 == 2)
+        x[i] = draw() % 4 ? special[draw_below(2)] : special[draw_below(5)];
+      else
+        x[i] = (float)draw_below(4);
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+      if (x[i] > x[best] || (isnan(x[best]) && !isnan(x[i]) && x[i] > -INFINITY)) best = i;
+    if (isnan(x[best])) best = 0;
+    CHECK_EQ_INT(c->argmax(x, n), best);
+    CHECK_EQ_INT(k->argmax(x, n), best);
+    guarded_free_all();
+  }
+}
+
+/* A weight in [0, 1]: the ends, few different ones, any size. */
+static float draw_weight(void) {
+  float unit = (float)(draw() >> 40) * 0x1p-24f;
+  switch (draw() % 8) {
+    case 0: return 0.0f;
+    case 1: return 1.0f;
+    case 2: return 0.5f;
+    case 3: return 0.5f + unit * 0x1p-12f;
+    case 4: return unit * 0x1p-60f;
+    default: return unit;
+  }
+}
+
+/* Against one weight after the other, within bounds that are weights themselves. */
+static void check_weights_in_range(const gust_kernels *k, const float *p, size_t n, int shift,
+                                   float low, float high) {
+  gust_bin *expected = guarded(GUST_BINS * sizeof *expected),
+           *found = guarded(GUST_BINS * sizeof *found);
+  memset(expected, 0, GUST_BINS * sizeof *expected);
+  memset(found, 0, GUST_BINS * sizeof *found);
+  size_t count = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t bits;
+    if (!(p[i] >= low && p[i] < high)) continue;
+    memcpy(&bits, &p[i], 4);
+    gust_bin *bin = &expected[(bits >> shift) % GUST_BINS];
+    bin->count++;
+    bin->sum += (uint64_t)floor(ldexp((double)p[i], 39));
+    CHECK_EQ_INT(k->find_weight(p, n, low, high, count), i);
+    count++;
+  }
+  k->bin_weights(found, p, n, low, high, shift);
+  same(expected, found, GUST_BINS * sizeof *expected, "bins");
+  CHECK_EQ_INT(k->find_weight(p, n, low, high, count), n);
+}
+static void check_bin_weights(const gust_kernels *c, const gust_kernels *k) {
+  for (int round = 0; round < 40; round++) {
+    size_t n = 1 + draw_below(round < 30 ? 50 : 400);
+    float *p = floats(n, draw_weight);
+    float low = round % 4 ? p[draw_below(n)] : 0, high = round % 3 ? p[draw_below(n)] : INFINITY;
+    int shift = GUST_BIN_BITS * (round % 3);
+    check_weights_in_range(c, p, n, shift, low, high);
+    check_weights_in_range(k, p, n, shift, low, high);
     guarded_free_all();
   }
 }
@@ -556,6 +626,8 @@ static const struct {
     {"swiglu", check_swiglu},
     {"add", check_add},
     {"softmax", check_softmax},
+    {"argmax", check_argmax},
+    {"bin_weights", check_bin_weights},
     {"attend_f16", check_attend_f16},
     {"attend_f32", check_attend_f32},
     {"attend_q8", check_attend_q8},

@@ -79,7 +79,7 @@ static void hashes(void) {
     CHECK_EQ_INT(receipt.prompt_tokens, 24);
     CHECK(hash_by_hand(path) == receipt.logits_hash);
     for (size_t i = 0; gust_cpu_level(i); i++)
-      for (unsigned threads = 1; threads <= 3; threads += 2)
+      for (unsigned threads = check_emulated() ? 3 : 1; threads <= 3; threads += 2)
         CHECK(hash_on(path, gust_cpu_level(i), threads, 0) == receipt.logits_hash);
     CHECK(hash_on(path, NULL, 2, 3) == receipt.logits_hash);
   }
@@ -561,9 +561,21 @@ static void look(void) {
   maker_free(&m);
 }
 
+/* What depends on the processor: the hashes, and the loop that finds a damaged weight. */
+static void emulated(void) {
+  hashes();
+  errors_of("q4");
+  verify_passes("q4");
+  verify_fails("q4", "model.layers.3.self_attn.q_proj.weight");
+}
+
 int main(void) {
   if (!demo_model_path("q4"))
     check_skip("GUST_DEMO_F32 and so on are not set: run under meson test");
+  if (check_emulated()) {
+    emulated();
+    return check_finish();
+  }
   hashes();
   hash_refusals();
   errors_of("q8");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "context.h"
 #include "demo_model.h"
 
 #define DRAWS 4000
@@ -114,6 +115,104 @@ static void check_filters(void) {
   free(c);
 }
 
+/* --- against a sort --- */
+
+static float *sorted_weights;
+static int by_weight(const void *a, const void *b) {
+  int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  float p = sorted_weights[x], q = sorted_weights[y];
+  return p > q ? -1 : p < q ? 1 : x - y;
+}
+
+/* Uniform in [0, 1) from the sampler's state, as it draws it. */
+static double unit_of(uint64_t state) {
+  uint64_t z = state + 0x9e3779b97f4a7c15u;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+  return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+}
+
+/* What a sampler in this state draws, by sorting all ids. */
+static int32_t draw_by_sort(const gust_sampling *s, uint64_t state) {
+  int32_t *order = malloc(vocab * sizeof *order);
+  sorted_weights = malloc(vocab * sizeof *sorted_weights);
+  if (!order || !sorted_weights) check_fatal("out of memory", "");
+  double whole = (double)context->kernels.softmax(sorted_weights, context->logits, vocab,
+                                                  1.0f / s->temperature);
+  for (size_t i = 0; i < vocab; i++) order[i] = (int32_t)i;
+  qsort(order, vocab, sizeof *order, by_weight);
+  size_t k = s->top_k && s->top_k < vocab ? s->top_k : vocab, kept = 0;
+  if (k < vocab) whole = 0;
+  for (size_t i = 0; i < k && k < vocab; i++) whole += (double)sorted_weights[order[i]];
+  double sum = 0, enough = s->top_p < 1 ? (double)s->top_p * whole : INFINITY;
+  for (; kept < k; kept++) {
+    double weight = (double)sorted_weights[order[kept]];
+    if (kept && (sum >= enough || weight < (double)s->min_p)) break;
+    sum += weight;
+  }
+  double target = unit_of(state) * sum;
+  size_t at = 0;
+  while (at + 1 < kept && (target -= (double)sorted_weights[order[at]]) >= 0) at++;
+  int32_t id = order[at];
+  free(order);
+  free(sorted_weights);
+  return id;
+}
+
+/* Overwrites the logits: many equal ones, all equal, flat, peaked. */
+static void set_logits(int kind, unsigned long long *random) {
+  for (size_t i = 0; i < vocab; i++) {
+    double u = (double)(check_random(random) >> 11) * 0x1p-53;
+    context->logits[i] = kind == 0   ? (float)(int)(u * 6)
+                         : kind == 1 ? 2.0f
+                         : kind == 2 ? (float)u
+                                     : (float)(-3 * log(u + 1e-12));
+  }
+}
+
+static void check_against_sort(void) {
+  static const gust_sampling settings[] = {
+      {.top_k = 50, .top_p = 0.95f},
+      {.top_k = 1, .top_p = 1},
+      {.top_k = 1000000, .top_p = 1},
+      {.top_p = 0.9f},
+      {.top_p = 1e-6f},
+      {.top_p = 1, .min_p = 0.05f},
+      {.top_p = 1, .min_p = 1},
+      {.top_p = 0.7f, .min_p = 0.4f},
+      {.top_k = 300, .top_p = 0.8f, .min_p = 0.2f},
+  };
+  unsigned long long random = 11;
+  for (size_t n = 0; n < 4 * sizeof settings / sizeof *settings; n++) {
+    gust_sampling s = settings[n / 4];
+    s.temperature = 0.9f;
+    s.repeat_penalty = 1;
+    s.seed = 100 + n;
+    gust_sampler *sampler = make(s);
+    set_logits(n % 4, &random);
+    for (int i = 0; i < 25; i++) {
+      int32_t id = -1, expected = draw_by_sort(&s, gust_sampler_get_state(sampler));
+      CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+      CHECK_EQ_INT(id, expected);
+    }
+    gust_sampler_destroy(sampler);
+  }
+}
+
+/* No weights can be made of these: still an id, the largest. */
+static void check_broken_logits(void) {
+  gust_sampling s = {.temperature = 1, .top_k = 5, .top_p = 0.9f, .repeat_penalty = 1};
+  gust_sampler *sampler = make(s);
+  for (int kind = 0; kind < 2; kind++) {
+    int32_t id = -1;
+    for (size_t i = 0; i < vocab; i++) context->logits[i] = kind ? (float)i : NAN;
+    context->logits[7] = kind ? INFINITY : NAN;
+    CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+    CHECK_EQ_INT(id, kind ? 7 : 0);
+  }
+  gust_sampler_destroy(sampler);
+}
+
 static void check_greedy_and_penalty(void) {
   candidate *c = candidates(1);
   gust_sampling s = {.temperature = 0, .top_p = 1, .repeat_penalty = 1};
@@ -212,6 +311,8 @@ int main(void) {
   check_tiny_temperature();
   check_seeds();
   check_errors();
+  check_against_sort(); /* from here on the logits are others */
+  check_broken_logits();
   gust_free(ids);
   gust_context_destroy(context);
   gust_model_close(opened);

@@ -51,7 +51,7 @@ gust_status chat_transcript_read(const char *path, size_t most, char **text, siz
   } else if (used > most) {
     status = command_error(err, GUST_E_ARGUMENT, "%s: expected at most %zu bytes, found more", path,
                            most);
-  } else if (!feof(file)) {
+  } else if (!data || !feof(file)) {
     status = command_error(err, GUST_E_MEMORY, "%s: no memory left after %zu bytes", path, used);
   } else {
     status = utf8_check_text(path, data, used, err);

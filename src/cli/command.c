@@ -50,7 +50,7 @@ void command_note(const cli_command *command, const char *format, ...) {
   print_line(command, text);
 }
 
-gust_status command_error(gust_error *err, gust_status status, const char *format, ...) {
+gust_status(command_error)(gust_error *err, gust_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   err->status = status;

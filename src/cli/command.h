@@ -49,6 +49,9 @@ void command_note(const cli_command *command, const char *format, ...) COMMAND_P
 /* Formats an error of the command's own; returns `status`. */
 gust_status command_error(gust_error *err, gust_status status, const char *format, ...)
     COMMAND_PRINTF(3, 4);
+#ifdef __clang_analyzer__ /* as in status.h */
+#define command_error(err, status, ...) ((command_error)(err, status, __VA_ARGS__), (status))
+#endif
 
 /* Makes one line of a text, whatever came into it from a file, its name or an argument:
  * control characters, which could forge lines or drive the terminal, become '?'. */

@@ -10,14 +10,30 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef struct { float f[4]; } __m128;
-typedef struct { float f[8]; } __m256;
-typedef struct { float f[16]; } __m512;
-typedef struct { double d[4]; } __m256d;
-typedef struct { double d[8]; } __m512d;
-typedef struct { uint8_t b[16]; } __m128i;
-typedef struct { uint8_t b[32]; } __m256i;
-typedef struct { uint8_t b[64]; } __m512i;
+typedef struct {
+  float f[4];
+} __m128;
+typedef struct {
+  float f[8];
+} __m256;
+typedef struct {
+  float f[16];
+} __m512;
+typedef struct {
+  double d[4];
+} __m256d;
+typedef struct {
+  double d[8];
+} __m512d;
+typedef struct {
+  uint8_t b[16];
+} __m128i;
+typedef struct {
+  uint8_t b[32];
+} __m256i;
+typedef struct {
+  uint8_t b[64];
+} __m512i;
 typedef uint16_t __mmask16;
 
 /* One line per operation reads better here. */
@@ -286,10 +302,11 @@ EMU __m512i _mm512_dpbusd_epi32(__m512i s, __m512i a, __m512i b) {
 
 /* --- masks --- */
 #define _CMP_LT_OQ 17
+#define _CMP_LE_OQ 18
 EMU __mmask16 _mm512_cmp_ps_mask(__m512 a, __m512 b, int predicate) {
   unsigned m = 0;
-  (void)predicate; /* the only one used */
-  EACH(16) m |= (unsigned)(a.f[i] < b.f[i]) << i;
+  int or_equal = predicate == _CMP_LE_OQ;
+  EACH(16) m |= (unsigned)(or_equal ? a.f[i] <= b.f[i] : a.f[i] < b.f[i]) << i;
   return (__mmask16)m;
 }
 EMU __mmask16 _mm512_cmpge_epi32_mask(__m512i a, __m512i b) {

@@ -5,26 +5,16 @@
 #define O_WRONLY 0x0001
 #define O_RDWR 0x0002
 #define O_NONBLOCK 0x0004
-#define O_APPEND 0x0008
 #define O_NOFOLLOW 0x0100
 #define O_CREAT 0x0200
 #define O_TRUNC 0x0400
 #define O_EXCL 0x0800
 #define O_NOCTTY 0x20000
-#define O_DIRECTORY 0x100000
 #define O_CLOEXEC 0x1000000
 #define F_GETFD 1
 #define F_SETFD 2
-#define F_GETFL 3
 #define F_SETFL 4
-#define F_GETLK 7
-#define F_SETLK 8
-#define F_SETLKW 9
 #define FD_CLOEXEC 1
-#define F_RDLCK 1
-#define F_UNLCK 2
-#define F_WRLCK 3
-#define SEEK_SET 0
 struct flock {
   off_t l_start, l_len;
   pid_t l_pid;
@@ -32,10 +22,8 @@ struct flock {
 };
 #ifdef MACOS_EXTENSIONS
 #define F_FULLFSYNC 51
-#define LOCK_SH 1
 #define LOCK_EX 2
 #define LOCK_NB 4
-#define LOCK_UN 8
 int flock(int, int);
 #endif
 int fcntl(int, int, ...);

@@ -2,5 +2,4 @@
 #ifndef MACOS_LIMITS_H
 #define MACOS_LIMITS_H
 #define PATH_MAX 1024
-#define SSIZE_MAX LONG_MAX
 #endif

@@ -14,8 +14,6 @@ typedef struct {
   long __sig;
   char __opaque[8];
 } pthread_once_t, pthread_mutexattr_t, pthread_condattr_t;
-#define PTHREAD_MUTEX_INITIALIZER {0x32AAABA7, {0}}
-#define PTHREAD_ONCE_INIT {0x30B1BCBA, {0}}
 int pthread_attr_destroy(pthread_attr_t *);
 int pthread_attr_init(pthread_attr_t *);
 int pthread_attr_setstacksize(pthread_attr_t *, size_t);
@@ -30,5 +28,4 @@ int pthread_mutex_destroy(pthread_mutex_t *);
 int pthread_mutex_init(pthread_mutex_t *, const pthread_mutexattr_t *);
 int pthread_mutex_lock(pthread_mutex_t *);
 int pthread_mutex_unlock(pthread_mutex_t *);
-int pthread_once(pthread_once_t *, void (*)(void));
 #endif

@@ -8,33 +8,22 @@ typedef int sig_atomic_t;
 #define SIGILL 4
 #define SIGABRT 6
 #define SIGFPE 8
-#define SIGKILL 9
 #define SIGBUS 10
 #define SIGSEGV 11
 #define SIGPIPE 13
 #define SIGTERM 15
-#define SIGSTOP 17
 #define SIGTSTP 18
 #define SIGCONT 19
-#define SIGTTIN 21
-#define SIGTTOU 22
 #define SIGXFSZ 25
 #ifdef MACOS_EXTENSIONS
 #define SIGWINCH 28
 #endif
-#define SIG_BLOCK 1
-#define SIG_UNBLOCK 2
 #define SIG_SETMASK 3
 #define SIG_DFL ((void (*)(int))0)
 #define SIG_IGN ((void (*)(int))1)
-#define SIG_ERR ((void (*)(int))-1)
 #define SA_ONSTACK 1
 #define SA_RESTART 2
-#define SA_RESETHAND 4
-#define SA_NODEFER 0x10
 #define SA_SIGINFO 0x40
-#define BUS_ADRALN 1
-#define BUS_ADRERR 2
 typedef struct __siginfo {
   int si_signo, si_errno, si_code;
   pid_t si_pid;
@@ -56,11 +45,8 @@ int kill(pid_t, int);
 int pthread_sigmask(int, const sigset_t *, sigset_t *);
 int raise(int);
 int sigaction(int, const struct sigaction *, struct sigaction *);
-int sigaddset(sigset_t *, int);
 int sigdelset(sigset_t *, int);
 int sigemptyset(sigset_t *);
 int sigfillset(sigset_t *);
-int sigismember(const sigset_t *, int);
 void (*signal(int, void (*)(int)))(int);
-int sigprocmask(int, const sigset_t *, sigset_t *);
 #endif

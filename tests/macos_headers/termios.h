@@ -9,7 +9,6 @@ struct termios {
   cc_t c_cc[20];
   speed_t c_ispeed, c_ospeed;
 };
-#define VINTR 8
 #define VMIN 16
 #define VTIME 17
 #define BRKINT 0x2
@@ -20,15 +19,12 @@ struct termios {
 #define ICRNL 0x100
 #define IXON 0x200
 #define OPOST 0x1
-#define CSIZE 0x300
-#define CS8 0x300
 #define ECHO 0x8
 #define ISIG 0x80
 #define ICANON 0x100
 #define IEXTEN 0x400
 #define TCSANOW 0
 #define TCSADRAIN 1
-#define TCSAFLUSH 2
 int tcgetattr(int, struct termios *);
 int tcsetattr(int, int, const struct termios *);
 #endif

@@ -8,15 +8,12 @@
 #define MAP_PRIVATE 0x0002
 #define MAP_FIXED 0x0010
 #define MAP_FAILED ((void *)-1)
-#define MS_SYNC 0x0010
 #ifdef MACOS_EXTENSIONS
 #define MAP_NORESERVE 0x0040
 #define MAP_ANON 0x1000
 #define MAP_ANONYMOUS MAP_ANON
-#define MADV_NORMAL 0
 #define MADV_WILLNEED 3
 #define MADV_DONTNEED 4
-#define MADV_FREE 5
 int madvise(void *, size_t, int);
 #endif
 void *mmap(void *, size_t, int, int, int, off_t);

@@ -1,0 +1,82 @@
+/* The product of a quantized matrix with one token (decoding) or a few, which is bound
+ * by reading the weights; the x86 levels share this text.
+ *
+ * After including this a level defines add_block. */
+#ifndef GUST_FEW_TOKENS_PRODUCT_H
+#define GUST_FEW_TOKENS_PRODUCT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels.h"
+
+/* Panels a thread walks at once, since several streams keep more cache lines under
+ * way; tokens that share a pass over the weights; and how far ahead of its lines a
+ * thread prefetches (docs/BENCHMARKS.md). */
+#define DECODE_PANELS 4
+#define FEW_TOKENS 4
+#define PREFETCH_AHEAD 2176
+
+/* A macro: gcc 12 takes a function that only prefetches for one without effect and
+ * drops calls of it. */
+#define PREFETCH_LINE(p) _mm_prefetch((const char *)(p) + PREFETCH_AHEAD, _MM_HINT_T0)
+
+/* acc[t] += what block b of a panel's rows adds for each of `tokens` (a constant)
+ * tokens, rounded as the reference rounds it; `tile` is the block's tile. Reads
+ * the weights once, and prefetches the lines that lie ahead of those it reads. */
+static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t b,
+                                  const gust_activations *x, int tokens);
+
+/* `panels` and `tokens` (constants): block by block of each panel in turn. */
+static GUST_INLINE void multiply_panels(float *dst, size_t dst_stride, int bits,
+                                        const uint8_t *panel, const uint8_t *row_codes,
+                                        const gust_activations *x, int panels, int tokens) {
+  size_t blocks = x->k_padded / GUST_BLOCK_K;
+  size_t tile_bytes = bits == 4 ? GUST_Q4_TILE_BYTES : GUST_Q8_TILE_BYTES;
+  size_t panel_bytes = blocks / GUST_TILE_BLOCKS * tile_bytes;
+  vf acc[DECODE_PANELS][FEW_TOKENS];
+  for (int p = 0; p < panels; p++)
+    for (int t = 0; t < tokens; t++) acc[p][t] = v_set1(0);
+  for (size_t b = 0; b < blocks; b++)
+    for (int p = 0; p < panels; p++)
+      add_block(acc[p], bits, panel + (size_t)p * panel_bytes + b / GUST_TILE_BLOCKS * tile_bytes,
+                b, x, tokens);
+  for (int p = 0; p < panels; p++) {
+    vf scale = load_row_scales(row_codes + (size_t)p * GUST_PANEL_ROWS);
+    for (int t = 0; t < tokens; t++)
+      v_store(dst + (size_t)t * dst_stride + (size_t)p * GUST_PANEL_ROWS, v_mul(acc[p][t], scale));
+  }
+}
+
+static GUST_INLINE void multiply_tokens_of_panels(float *dst, size_t dst_stride, int bits,
+                                                  const uint8_t *panels, const uint8_t *row_codes,
+                                                  size_t panel_count, const gust_activations *x,
+                                                  int tokens) {
+  size_t bytes = bits == 4 ? gust_q4_panel_bytes(x->k_padded) : gust_q8_panel_bytes(x->k_padded);
+  size_t p = 0;
+  for (; p + DECODE_PANELS <= panel_count; p += DECODE_PANELS)
+    multiply_panels(dst + p * GUST_PANEL_ROWS, dst_stride, bits, panels + p * bytes,
+                    row_codes + p * GUST_PANEL_ROWS, x, DECODE_PANELS, tokens);
+  for (; p < panel_count; p++)
+    multiply_panels(dst + p * GUST_PANEL_ROWS, dst_stride, bits, panels + p * bytes,
+                    row_codes + p * GUST_PANEL_ROWS, x, 1, tokens);
+}
+
+/* Up to FEW_TOKENS tokens. */
+static GUST_INLINE void multiply_few(float *dst, size_t dst_stride, int bits, const uint8_t *panels,
+                                     const uint8_t *row_codes, size_t panel_count,
+                                     const gust_activations *x, size_t tokens) {
+#define TOKENS(n)                                                                           \
+  case n:                                                                                   \
+    multiply_tokens_of_panels(dst, dst_stride, bits, panels, row_codes, panel_count, x, n); \
+    break;
+  switch (tokens) {
+    TOKENS(1)
+    TOKENS(2)
+    TOKENS(3)
+    TOKENS(4)
+  }
+#undef TOKENS
+}
+
+#endif
