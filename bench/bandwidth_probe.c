@@ -78,7 +78,7 @@ static gust_status read_once(bandwidth_probe *probe, const read_way *way, size_t
   size_t lines = bytes / READ_LOOP_LINE;
   size_t step = way->grains ? GRAIN_BYTES : (lines + threads - 1) / threads * READ_LOOP_LINE;
   read_job job = {way, probe->data + offset, bytes, step, probe->sums};
-  memset(probe->sums, 0, threads * READ_LOOP_LINE);
+  memset(probe->sums, 0, (size_t)threads * READ_LOOP_LINE);
   uint64_t begun = os_now_ns();
   gust_pool_run(probe->pool, read_items, &job, (bytes + step - 1) / step, 1);
   uint64_t took = os_now_ns() - begun, sum = 0;
@@ -230,7 +230,7 @@ gust_status bandwidth_probe_create(bandwidth_probe **probe, gust_pool *pool, siz
   if (!p) return gust_fail_memory(err, "the bandwidth probe", sizeof *p);
   p->pool = pool;
   p->bytes = buffer_bytes(bytes);
-  p->sums = malloc(gust_pool_threads(pool) * READ_LOOP_LINE);
+  p->sums = malloc((size_t)gust_pool_threads(pool) * READ_LOOP_LINE);
   if (p->bytes) p->data = os_reserve(p->bytes);
   gust_status status;
   if (!p->data || !p->sums || !os_commit(p->data, 0, p->bytes))

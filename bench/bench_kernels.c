@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ascending.h"
 #include "bandwidth_probe.h"
 #include "kernel_cases.h"
 #include "multiply_probe.h"
@@ -19,11 +20,6 @@
 #define CACHE_ROUNDS 2000
 #define REPETITIONS 7
 #define REPETITION_NS 20000000u
-
-static int by_size(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
 
 /* Seconds of one run: the median of some repetitions. */
 static double time_case(const kernel_case *one, const gust_kernels *kernels,
@@ -39,7 +35,7 @@ static double time_case(const kernel_case *one, const gust_kernels *kernels,
     } while (end - start < REPETITION_NS);
     seconds[r] = (double)(end - start) * 1e-9 / (double)runs;
   }
-  qsort(seconds, REPETITIONS, sizeof *seconds, by_size);
+  qsort(seconds, REPETITIONS, sizeof *seconds, ascending);
   *spread = (seconds[REPETITIONS - 1] - seconds[0]) / seconds[REPETITIONS / 2];
   return seconds[REPETITIONS / 2];
 }

@@ -4,16 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ascending.h"
 #include "kernels.h"
 #include "model.h"
 #include "multiply_probe.h"
 
 #define MEASUREMENTS 9u
-
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
 
 static double share_in_huge_pages(const bandwidth_probe *probe) {
   size_t bytes;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "os.h"
+#include "random64.h"
 
 /* Weights larger than any cache for a few tokens, so that their limit is the
  * memory's; for many, the rows a thread takes at a time. */
@@ -90,10 +91,10 @@ static void run_round(const gust_kernels *k, const kernel_data *d, const kernel_
 }
 
 /* Calibration: a panel as deep as the data holds, the rows of one product. */
-#define PRODUCT_DEPTH (DEPTH / GUST_PANEL_ROWS)
+enum { PRODUCT_DEPTH = DEPTH / GUST_PANEL_ROWS };
 #define PRODUCT_ROWS 48u
 /* Each of a block's columns with those after it. */
-#define SHARES (GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2)
+enum { SHARES = GUST_BLOCK_K * (GUST_BLOCK_K - 1) / 2 };
 
 static void run_panel_add(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   k->panel_add(d->dst, GUST_PANEL_ROWS, d->floats, d->rows, PRODUCT_DEPTH, PRODUCT_DEPTH,
@@ -256,14 +257,6 @@ const kernel_case kernel_cases[] = {
 
 /* --- data ---------------------------------------------------------------------------------- */
 
-/* splitmix64 (Steele, Lea and Flood 2014). */
-static uint64_t draw(uint64_t *state) {
-  uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-
 /* The next `bytes` of the reservation; while there is none, they are counted. */
 static void *take(kernel_data *d, size_t bytes) {
   uint8_t *start = d->weights ? d->weights + d->bytes : NULL;
@@ -289,13 +282,14 @@ static void place(kernel_data *d) {
 }
 
 static void fill_floats(float *floats, size_t count, uint64_t *state) {
-  for (size_t i = 0; i < count; i++) floats[i] = (float)(int)(draw(state) % 2001) * 0.001f - 1;
+  for (size_t i = 0; i < count; i++)
+    floats[i] = (float)(int)(gust_random64(state) % 2001) * 0.001f - 1;
 }
 
 static void fill(kernel_data *d) {
   uint64_t state = 1;
   for (size_t i = 0; i < WEIGHT_BYTES; i += 8) {
-    uint64_t r = draw(&state) & 0x3f7f3f7f3f7f3f7fu; /* tame as floats too */
+    uint64_t r = gust_random64(&state) & 0x3f7f3f7f3f7f3f7fu; /* tame as floats too */
     memcpy(d->weights + i, &r, 8);
   }
   fill_floats(d->floats, DEPTH, &state);

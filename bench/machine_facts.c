@@ -3,9 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifndef _WIN32
-#include <unistd.h>
-#endif
 #ifdef __APPLE__
 #include <sys/sysctl.h>
 #endif
@@ -210,10 +207,9 @@ void machine_facts_here(machine_facts *facts) {
   /* It also knows the limits of a container. */
   uint64_t available = os_available_memory();
   if (available) facts->memory_available = available;
-#ifndef _WIN32
-  long page = sysconf(_SC_PAGESIZE);
-  if (page > 0) facts->page_bytes = (uint64_t)page;
-#endif
+  facts->page_bytes = os_page_bytes();
+  if (facts->cpus == 0) facts->cpus = os_processors();
+  if (facts->memory_total == 0) facts->memory_total = os_total_memory();
   if (facts->performance_cores == 0) {
     facts->performance_cores = os_physical_cores();
     facts->efficiency_cores = 0;

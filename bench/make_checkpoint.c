@@ -19,12 +19,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "json_file.h"
 #include "os.h"
 #include "pool.h"
 #include "quantizers.h"
+#include "random64.h"
 
 #define NAME_BYTES 96
 #define CHUNK_BYTES ((size_t)1 << 20) /* of weights between two writes of a thread */
@@ -80,23 +80,14 @@ static void *need(void *memory) {
 
 /* --- weights ---------------------------------------------------------------------- */
 
-/* splitmix64 (Steele, Lea & Flood 2014). */
-static uint64_t mix(uint64_t x) {
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-  return x ^ x >> 31;
-}
-static uint64_t draw(uint64_t *state) {
-  return mix(*state += 0x9e3779b97f4a7c15u);
-}
 static uint64_t stream(const maker *m, size_t index, uint64_t row) {
-  return mix(m->seed ^ mix((uint64_t)index << 32 ^ row));
+  return gust_mix64(m->seed ^ gust_mix64((uint64_t)index << 32 ^ row));
 }
 
 /* Variance one but for the tails: the sum of four uniform numbers of 12 bits; the
  * eight bits at the top say whether it is one of the large. */
 static float draw_bell(uint64_t *state) {
-  uint64_t r = draw(state);
+  uint64_t r = gust_random64(state);
   int sum = (int)(r & 4095) + (int)(r >> 12 & 4095) + (int)(r >> 24 & 4095) + (int)(r >> 36 & 4095);
   float x = (float)(sum - 8190) * (1.0f / 2364.8f);
   unsigned tail = (unsigned)(r >> 56);
@@ -105,13 +96,13 @@ static float draw_bell(uint64_t *state) {
 
 /* 0.5 to 2, most near 0.8. */
 static float draw_scale(uint64_t *state) {
-  float u = (float)(draw(state) >> 40) * 0x1p-24f;
+  float u = (float)(gust_random64(state) >> 40) * 0x1p-24f;
   return 0.5f + u * u * 1.5f;
 }
 
 static bool is_outlier(const maker *m, uint64_t index) {
   for (uint64_t i = 0; i < OUTLIERS; i++)
-    if (mix(m->seed + i) % m->shape.hidden == index) return true;
+    if (gust_mix64(m->seed + i) % m->shape.hidden == index) return true;
   return false;
 }
 
@@ -267,7 +258,7 @@ static char *path_in(const char *folder, const char *name) {
 
 static FILE *open_text(const maker *m, const char *name) {
   char *path = path_in(m->folder, name);
-  FILE *f = fopen(path, "w");
+  FILE *f = os_fopen(path, "wb");
   if (!f) fail("cannot be written", path);
   free(path);
   return f;
@@ -376,7 +367,7 @@ static void copy_file(const maker *m, const char *name) {
 static void make(maker *m) {
   static const char *const copied[] = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
                                        "generation_config.json", "chat_template.jinja"};
-  if (mkdir(m->folder, 0777) != 0 && errno != EEXIST) fail("cannot be made", m->folder);
+  if (!os_make_folder(m->folder) && errno != EEXIST) fail("cannot be made", m->folder);
   errno = 0;
   m->threads = m->threads ? m->threads : os_physical_cores();
   m->pool = need(gust_pool_create(m->threads));

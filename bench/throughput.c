@@ -3,7 +3,9 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "ascending.h"
 #include "os.h"
+#include "random64.h"
 #include "status.h"
 
 typedef struct measurement {
@@ -16,15 +18,9 @@ typedef struct measurement {
   bool stopped;         /* the progress function's last word */
 } measurement;
 
-/* splitmix64 (Steele, Lea and Flood 2014). */
 static void draw_ids(int32_t *ids, size_t count, uint32_t vocab) {
   uint64_t state = 0;
-  for (size_t i = 0; i < count; i++) {
-    uint64_t z = (state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    ids[i] = (int32_t)((z ^ (z >> 31)) % vocab);
-  }
+  for (size_t i = 0; i < count; i++) ids[i] = (int32_t)(gust_random64(&state) % vocab);
 }
 
 static bool report(void *user, uint64_t done, uint64_t total) {
@@ -74,11 +70,6 @@ static gust_status time_decode(measurement *m, double *rate, gust_error *err) {
   for (size_t i = 0; i < m->plan->gen && !status; i++) status = feed(m, 1, err);
   *rate = (double)m->plan->gen / ((double)(os_now_ns() - begun) * 1e-9);
   return status;
-}
-
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
 }
 
 static double median_of(double *values, size_t count) {

@@ -98,6 +98,7 @@ static GUST_INLINE void multiply_chunk(float (*sums)[GUST_PANEL_ROWS], const pro
   size_t row_blocks = x->k_padded / GUST_BLOCK_K, ahead = 0;
   for (size_t t = 0, count; t < tokens; t += count) {
     count = tile_tokens(tokens - t);
+    /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): t < tokens */
     for (; ahead < next_bytes * (t + count) / tokens; ahead += GUST_LINE)
       _mm_prefetch((const char *)next + ahead, _MM_HINT_T0);
     token_tile tile = {x->codes + (token + t) * x->stride + block * GUST_BLOCK_K,

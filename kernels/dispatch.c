@@ -1,18 +1,12 @@
 /* Which levels this processor runs, and the table of their kernels. */
-#ifdef __linux__
-#define _GNU_SOURCE /* syscall */
-#endif
 #include <string.h>
 
 #include "kernels.h"
 #include "levels.h"
+#include "os.h"
 
 #ifdef GUST_HAVE_AVX2
 #include <cpuid.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 /* The operating system must save the registers too, or they change under us:
  * XCR0 says which it does. */
@@ -52,22 +46,12 @@ static bool has_avx512(void) {
 #endif
 
 #ifdef GUST_HAVE_AMX
-/* Tiles are state of 8 KiB a thread; Linux saves it for processes that asked. */
-static bool may_use_tiles(void) {
-#if defined(__linux__) && defined(SYS_arch_prctl)
-  const long request_permission = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM */
-  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
-#else
-  return false;
-#endif
-}
-
 /* CPUID leaf 7: EDX bits 24 (tiles) and 25 (8-bit integers). */
 static bool has_amx(void) {
   unsigned a, b, c, d;
   if (!has_avx512() || !ALL_OF(saved_registers(), 0x60000u)) return false; /* TILECFG, TILEDATA */
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ALL_OF(d, 1u << 24 | 1u << 25) &&
-         may_use_tiles();
+         os_enable_tiles();
 }
 #endif
 #endif

@@ -208,6 +208,9 @@ typedef struct gust_kernels {
   gust_round_block_fn *round_q4, *round_q8;
 } gust_kernels;
 
+/* The names a cap may have, for messages. */
+#define GUST_KERNEL_LEVELS "c, avx2, avxvnni, avx512, amx, neon, dotprod or i8mm"
+
 /* Fills the table with the fastest kernels this processor has, up to the level
  * named `cap` (NULL: no cap). False when no such level is known; a known level
  * the processor lacks counts as a cap. */

@@ -1,16 +1,21 @@
-/* What differs between operating systems: memory, files, processors, time.
- * os_posix.c implements it; another system needs another such file.
+/* What differs between operating systems: memory, files, folders, processors, time.
+ * os_posix.c and os_windows.c implement it; another system needs another such file.
  * It lives beside the kernels because it, the pool and they are the leaf that
  * src and quantize both stand on. Functions that fail return false or NULL and
- * leave errno set. */
+ * leave errno set. Paths are UTF-8 everywhere; files larger than 4 GB are fine. */
 #ifndef GUST_OS_H
 #define GUST_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <time.h>
 
 /* --- memory --- */
+
+size_t os_page_bytes(void);
 
 /* Reserves address space without memory behind it, aligned to 2 MiB. */
 void *os_reserve(size_t bytes);
@@ -18,33 +23,65 @@ void *os_reserve(size_t bytes);
  * first touched; any offset and length. Idempotent. Asks for huge pages. */
 bool os_commit(void *base, size_t offset, size_t bytes);
 void os_release(void *base, size_t bytes);
-/* Memory a new process could use without swapping; 0 when unknown. */
+/* Memory that could still be used without swapping and within this process's limits;
+ * 0 when unknown. */
 uint64_t os_available_memory(void);
+/* Of the machine; 0 when unknown. */
+uint64_t os_total_memory(void);
 
 /* --- files --- */
+
+typedef struct os_map_watch os_map_watch;
 
 typedef struct os_map {
   const uint8_t *data;
   size_t bytes;
+  os_map_watch *watch; /* of the file behind it; NULL where the system needs none */
 } os_map;
 
 /* Maps a whole regular file for reading. An empty file maps to bytes 0. */
 bool os_map_file(os_map *map, const char *path);
 void os_unmap_file(os_map *map);
+/* Whether what is read from the map is what the file held when it was mapped: it is
+ * still as long, was not written to, and no page of it was missing. A file that was
+ * replaced by another of its name, or removed, is unchanged. *bytes: its length now.
+ * To be asked after reading, before what was read is used; costs one system call. */
+bool os_map_unchanged(const os_map *map, uint64_t *bytes);
+/* Reading a page that its file no longer has, or that its disk cannot give, ends a
+ * process (SIGBUS). From this call on such a page of a map reads as zeros instead,
+ * and os_map_unchanged tells. It takes over the process's handler of that signal,
+ * and hands on what is no fault in a map: for a program to decide, once and early,
+ * before a library's other threads run. False when the system refuses. */
+bool os_guard_maps(void);
 /* The pages [offset, offset + bytes) will be read soon / not again. */
 void os_will_need(const os_map *map, size_t offset, size_t bytes);
 void os_dont_need(const os_map *map, size_t offset, size_t bytes);
 /* Waits until those pages are in memory and mapped; for several threads at once.
  * False when they cannot be read: the file has become shorter, or its disk fails.
  * Where the kernel cannot be asked (Linux before 5.14, other systems) either is a
- * SIGBUS instead, as it is for whoever reads the mapping later. */
+ * SIGBUS instead, as it is for whoever reads the mapping later (os_guard_maps). */
 bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */
 typedef intptr_t os_file;
+/* Opens a regular file; EISDIR for a folder, for anything else ENOTSUP or, where the C
+ * library has no words for that, EINVAL. */
 os_file os_open_read(const char *path, uint64_t *bytes);
+/* The same for reading and writing. */
+os_file os_open_update(const char *path, uint64_t *bytes);
 /* Creates or truncates `path` for writing. */
 os_file os_open_write(const char *path);
+/* Creates `path` for reading and writing, for its owner alone as far as the system
+ * has that; EEXIST when anything goes by that name. */
+os_file os_create_private(const char *path);
+/* An open file for its owner alone, as os_create_private makes it. */
+void os_make_private(os_file file);
+/* Holds an open file until it is closed, against others who ask for that, or the
+ * process ends in whatever way. Does not wait: false and *busy when another has it. */
+bool os_lock(os_file file, bool *busy);
+/* Whether `path` leads to the open file, rather than to another or to nothing. */
+bool os_is_at(os_file file, const char *path);
+bool os_file_bytes(os_file file, uint64_t *bytes);
 /* Opens the regular file `path` for reading and writing, creating it when there
  * is none, and holds it for this process alone until it is closed, or the process
  * ends in whatever way. A symbolic link is refused. *busy: another has it. */
@@ -70,12 +107,48 @@ bool os_may_replace(const char *path);
 uint64_t os_free_disk(const char *path);
 /* Whether both paths lead, through links too, to one and the same file. */
 bool os_same_file(const char *a, const char *b);
+/* fopen; the modes are "rb", "wb" and, failing with EEXIST, "wbx". */
+FILE *os_fopen(const char *path, const char *mode);
 
-/* --- processors and time --- */
+/* --- folders and paths --- */
+
+bool os_is_folder(const char *path);
+/* Makes one folder, for its owner alone as far as the system has that. */
+bool os_make_folder(const char *path);
+/* Calls fn with the name of everything in a folder but "." and "..", in no order,
+ * until it returns true. */
+typedef bool os_name_fn(void *user, const char *name);
+bool os_list_folder(const char *path, os_name_fn *fn, void *user);
+/* Makes the name known to the disk, as well as the system allows, of a file that was
+ * created: one whose folder was not written is lost in a crash. */
+void os_sync_name(const char *path);
+/* Whether `c` stands between the names of a path. */
+bool os_is_separator(char c);
+/* What follows the last separator of a path. */
+const char *os_file_name(const char *path);
+/* The user's folder, and the one in which programs keep what outlives them; to be
+ * freed, NULL when the environment names none by an absolute path. */
+char *os_home_folder(void);
+char *os_state_folder(void);
+
+/* --- threads, processors and time --- */
+
+/* pthread_create with a stack of that size. The thread takes no signals, where there
+ * are any, but those that an instruction of its own causes: os_guard_maps has a
+ * handler for one, and blocked it would end the process. */
+bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *), void *arg);
 
 /* Physical cores (one per set of SMT siblings) this process may run on; >= 1. */
 unsigned os_physical_cores(void);
+/* Logical processors of the machine that are on; 0 when unknown. */
+unsigned os_processors(void);
+/* Asks for the use of AMX's tile registers in this process, which the system must
+ * save; false where it does not. */
+bool os_enable_tiles(void);
 /* Monotonic nanoseconds. */
 uint64_t os_now_ns(void);
+void os_sleep_ns(uint64_t nanoseconds);
+/* localtime into *local. */
+bool os_local_time(time_t seconds, struct tm *local);
 
 #endif

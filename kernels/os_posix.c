@@ -1,17 +1,15 @@
 /* os.h on POSIX systems; what Linux and macOS know beyond POSIX is used where
  * it helps and never needed. */
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#else
 #define _GNU_SOURCE
-#endif
 #define _FILE_OFFSET_BITS 64
 
 #include "os.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +21,8 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #endif
 #ifdef __APPLE__
 #include <mach/mach.h>
@@ -31,6 +31,8 @@
 #ifdef GUST_HAVE_HWLOC
 #include <hwloc.h>
 #endif
+
+#include "map_guard.h"
 
 #define HUGE_PAGE ((size_t)2 << 20)
 /* macOS refuses to read or write more than INT_MAX bytes at once. */
@@ -45,7 +47,7 @@
 
 /* --- memory --------------------------------------------------------------- */
 
-static size_t page_bytes(void) {
+size_t os_page_bytes(void) {
   long bytes = sysconf(_SC_PAGESIZE);
   return bytes > 0 ? (size_t)bytes : 4096;
 }
@@ -74,7 +76,7 @@ void *os_reserve(size_t bytes) {
 
 bool os_commit(void *base, size_t offset, size_t bytes) {
   if (bytes == 0) return true;
-  size_t page = page_bytes();
+  size_t page = os_page_bytes();
   size_t end = bytes > SIZE_MAX - offset ? 0 : round_up(offset + bytes, page);
   if (end == 0) {
     errno = ENOMEM;
@@ -97,10 +99,9 @@ void os_release(void *base, size_t bytes) {
 
 /* --- files ---------------------------------------------------------------- */
 
-/* Opens a regular file for reading. O_NONBLOCK: a FIFO must be refused, not
- * waited for. */
-static int open_regular(const char *path, uint64_t *bytes) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+/* Opens a regular file. O_NONBLOCK: a FIFO must be refused, not waited for. */
+static int open_regular(const char *path, int flags, uint64_t *bytes) {
+  int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return -1;
   struct stat st;
   int error = 0;
@@ -120,33 +121,35 @@ static int open_regular(const char *path, uint64_t *bytes) {
 }
 
 bool os_map_file(os_map *map, const char *path) {
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
   uint64_t bytes;
-  int fd = open_regular(path, &bytes);
+  int fd = open_regular(path, O_RDONLY, &bytes);
   if (fd < 0) return false;
-  void *data = NULL;
-  int error = 0;
-  if (bytes > SIZE_MAX) {
-    error = EFBIG;
-  } else if (bytes > 0) {
-    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) error = errno;
+  if (bytes == 0) {
+    close(fd);
+    return true;
   }
-  close(fd);
-  if (error) {
+  void *data = MAP_FAILED;
+  if (bytes > SIZE_MAX)
+    errno = EFBIG;
+  else
+    data = mmap(NULL, (size_t)bytes, PROT_READ, MAP_SHARED, fd, 0);
+  os_map_watch *watch = data == MAP_FAILED ? NULL : map_guard_begin(data, (size_t)bytes, fd);
+  if (!watch) {
+    int error = errno;
+    if (data != MAP_FAILED) munmap(data, (size_t)bytes);
+    close(fd);
     errno = error;
     return false;
   }
-  map->data = data;
-  map->bytes = (size_t)bytes;
+  *map = (os_map){data, (size_t)bytes, watch};
   return true;
 }
 
 void os_unmap_file(os_map *map) {
+  map_guard_end(map->watch);
   if (map->bytes) munmap((void *)(uintptr_t)map->data, map->bytes);
-  map->data = NULL;
-  map->bytes = 0;
+  *map = (os_map){0};
 }
 
 /* madvise over the pages of the range that the map holds: all it touches
@@ -154,7 +157,7 @@ void os_unmap_file(os_map *map) {
 static void advise(const os_map *map, size_t offset, size_t bytes, int advice, bool outwards) {
   if (offset >= map->bytes) return;
   if (bytes > map->bytes - offset) bytes = map->bytes - offset;
-  size_t page = page_bytes(), end = offset + bytes;
+  size_t page = os_page_bytes(), end = offset + bytes;
   size_t begin = outwards ? offset & ~(page - 1) : round_up(offset, page);
   if (!outwards && end < map->bytes) end &= ~(page - 1);
   if (begin >= end) return;
@@ -174,7 +177,7 @@ void os_dont_need(const os_map *map, size_t offset, size_t bytes) {
 bool os_fetch(const os_map *map, size_t offset, size_t bytes) {
   if (offset >= map->bytes) return true;
   if (bytes > map->bytes - offset) bytes = map->bytes - offset;
-  size_t page = page_bytes(), begin = offset & ~(page - 1), end = offset + bytes;
+  size_t page = os_page_bytes(), begin = offset & ~(page - 1), end = offset + bytes;
 #ifdef MADV_POPULATE_READ
   if (madvise((void *)((uintptr_t)map->data + begin), end - begin, MADV_POPULATE_READ) == 0)
     return true;
@@ -187,7 +190,43 @@ bool os_fetch(const os_map *map, size_t offset, size_t bytes) {
 }
 
 os_file os_open_read(const char *path, uint64_t *bytes) {
-  return open_regular(path, bytes);
+  return open_regular(path, O_RDONLY, bytes);
+}
+
+os_file os_open_update(const char *path, uint64_t *bytes) {
+  return open_regular(path, O_RDWR, bytes);
+}
+
+os_file os_create_private(const char *path) {
+  return open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
+void os_make_private(os_file file) {
+  struct stat st;
+  int before = errno;
+  if (fstat((int)file, &st) == 0 && (st.st_mode & 077) != 0) (void)fchmod((int)file, 0600);
+  errno = before;
+}
+
+bool os_lock(os_file file, bool *busy) {
+  int result;
+  do result = flock((int)file, LOCK_EX | LOCK_NB);
+  while (result != 0 && errno == EINTR);
+  *busy = result != 0 && errno == EWOULDBLOCK;
+  return result == 0;
+}
+
+bool os_is_at(os_file file, const char *path) {
+  struct stat mine, named;
+  return fstat((int)file, &mine) == 0 && stat(path, &named) == 0 && named.st_ino == mine.st_ino &&
+         named.st_dev == mine.st_dev;
+}
+
+bool os_file_bytes(os_file file, uint64_t *bytes) {
+  struct stat st;
+  if (fstat((int)file, &st) != 0) return false;
+  *bytes = (uint64_t)st.st_size;
+  return true;
 }
 
 os_file os_open_write(const char *path) {
@@ -198,25 +237,21 @@ os_file os_open_write(const char *path) {
 static int open_and_lock(const char *path, uint64_t *bytes, bool *busy) {
   int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
   if (fd < 0) return -1;
-  struct stat mine, named;
+  struct stat mine;
   int error = 0, result = fd;
   if (fstat(fd, &mine) != 0)
     error = errno;
   else if (!S_ISREG(mine.st_mode))
     error = ENOTSUP;
-  else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-    *busy = errno == EWOULDBLOCK, error = errno;
-  else if (stat(path, &named) != 0 || named.st_ino != mine.st_ino || named.st_dev != mine.st_dev)
+  else if (!os_lock(fd, busy))
+    error = errno;
+  else if (!os_is_at(fd, path))
     result = -2; /* the one before us renamed or removed it */
-  else if (fstat(fd, &mine) != 0)
+  else if (!os_file_bytes(fd, bytes))
     error = errno;
   if (error || result == -2) close(fd);
-  if (error) {
-    errno = error;
-    return -1;
-  }
-  *bytes = (uint64_t)mine.st_size;
-  return result;
+  if (error) errno = error;
+  return error ? -1 : result;
 }
 
 os_file os_open_exclusive(const char *path, uint64_t *bytes, bool *busy) {
@@ -276,9 +311,15 @@ bool os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset) 
 }
 
 /* fsync of what has no disk behind it (a pipe, some network folders) is refused
- * and is no failure. */
+ * and is no failure. macOS's leaves the bytes in the disk's cache, unless asked for
+ * more; not every file system can do that. */
 static bool sync_fd(int fd) {
   int result;
+#ifdef F_FULLFSYNC
+  do result = fcntl(fd, F_FULLFSYNC);
+  while (result != 0 && errno == EINTR);
+  if (result == 0) return true;
+#endif
   do result = fsync(fd);
   while (result != 0 && errno == EINTR);
   return result == 0 || errno == EINVAL || errno == ENOTSUP || errno == EROFS;
@@ -317,7 +358,7 @@ static char *folder_of(const char *path) {
 
 /* A folder that may be written but not read cannot be synced, and after a
  * rename it is too late to fail: the target is replaced. */
-static void sync_folder_of(const char *path) {
+void os_sync_name(const char *path) {
   int before = errno;
   char *folder = folder_of(path);
   int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC) : -1;
@@ -331,7 +372,7 @@ static void sync_folder_of(const char *path) {
 
 bool os_rename(const char *from, const char *to) {
   if (rename(from, to) != 0) return false;
-  sync_folder_of(to);
+  os_sync_name(to);
   return true;
 }
 
@@ -367,6 +408,61 @@ uint64_t os_free_disk(const char *path) {
 bool os_same_file(const char *a, const char *b) {
   struct stat x, y;
   return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+FILE *os_fopen(const char *path, const char *mode) {
+  return fopen(path, mode);
+}
+
+/* --- folders and paths ------------------------------------------------------ */
+
+bool os_is_folder(const char *path) {
+  struct stat st;
+  return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+bool os_make_folder(const char *path) {
+  return mkdir(path, 0700) == 0;
+}
+
+bool os_list_folder(const char *path, os_name_fn *fn, void *user) {
+  DIR *stream = opendir(path);
+  if (!stream) return false;
+  for (struct dirent *entry; (entry = readdir(stream)) != NULL;) {
+    const char *name = entry->d_name;
+    if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && fn(user, name)) break;
+  }
+  closedir(stream);
+  return true;
+}
+
+bool os_is_separator(char c) {
+  return c == '/';
+}
+
+const char *os_file_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+/* The folder a variable names, with `below` behind it. Relative ones are to be
+ * ignored, says the XDG Base Directory Specification of its variables. */
+static char *folder_from(const char *variable, const char *below) {
+  const char *base = getenv(variable);
+  if (!base || base[0] != '/') return NULL;
+  size_t bytes = strlen(base) + strlen(below) + 1;
+  char *folder = malloc(bytes);
+  if (folder) snprintf(folder, bytes, "%s%s", base, below);
+  return folder;
+}
+
+char *os_home_folder(void) {
+  return folder_from("HOME", "");
+}
+
+char *os_state_folder(void) {
+  char *folder = folder_from("XDG_STATE_HOME", "");
+  return folder ? folder : folder_from("HOME", "/.local/state");
 }
 
 /* --- what Linux tells about the machine and the container we are in --------- */
@@ -478,8 +574,8 @@ static uint64_t least_in_groups(const char *controller, group_limit_fn *limit) {
   if (!find_group(controller, group, sizeof group, &v2)) return UINT64_MAX;
   int root =
       snprintf(folder, sizeof folder, "/sys/fs/cgroup%s%s", v2 ? "" : "/", v2 ? "" : controller);
-  if (root <= 0) return UINT64_MAX;
-  strcat(folder, group);
+  if (root <= 0 || (size_t)root >= sizeof folder - sizeof group) return UINT64_MAX;
+  memcpy(folder + root, group, strlen(group) + 1);
   uint64_t least = UINT64_MAX;
   for (;;) {
     uint64_t left = limit(folder, v2);
@@ -487,6 +583,17 @@ static uint64_t least_in_groups(const char *controller, group_limit_fn *limit) {
     if (strlen(folder) <= (size_t)root) return least;
     *strrchr(folder, '/') = 0;
   }
+}
+
+/* What the limit on this process's address space (ulimit -v) leaves. */
+static uint64_t address_space_left(void) {
+  struct rlimit limit;
+  char text[256];
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+      !read_text("/proc/self/statm", text, sizeof text))
+    return UINT64_MAX;
+  uint64_t used = strtoull(text, NULL, 10) * os_page_bytes();
+  return used < limit.rlim_cur ? limit.rlim_cur - used : 0;
 }
 
 /* The lowest-numbered of the CPUs that share a core with `cpu`. */
@@ -524,7 +631,21 @@ static unsigned affinity_cores(void) {
 
 #endif
 
-/* --- processors and time ---------------------------------------------------- */
+/* --- threads, processors and time -------------------------------------------- */
+
+bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+  sigset_t all, before;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  sigfillset(&all);
+  sigdelset(&all, SIGBUS);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
+                 pthread_create(thread, &attributes, fn, arg) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  pthread_attr_destroy(&attributes);
+  return started;
+}
 
 #ifdef GUST_HAVE_HWLOC
 
@@ -564,8 +685,13 @@ static unsigned machine_cores(void) {
     cores = (unsigned)count;
 #endif
   if (cores) return cores;
+  unsigned processors = os_processors();
+  return processors ? processors : 1;
+}
+
+unsigned os_processors(void) {
   long online = sysconf(_SC_NPROCESSORS_ONLN);
-  return online > 0 ? (unsigned)online : 1;
+  return online > 0 ? (unsigned)online : 0;
 }
 
 unsigned os_physical_cores(void) {
@@ -582,8 +708,11 @@ uint64_t os_available_memory(void) {
   char text[8192];
   if (!read_text("/proc/meminfo", text, sizeof text)) return 0;
   uint64_t available = number_after(text, "MemAvailable") * 1024;
-  uint64_t group = least_in_groups("memory", group_memory);
-  return group < available ? group : available;
+  if (available == 0) return 0;
+  uint64_t group = least_in_groups("memory", group_memory), own = address_space_left();
+  if (group < available) available = group;
+  if (own < available) available = own;
+  return available ? available : 1; /* none is not unknown */
 #elif defined(__APPLE__)
   vm_statistics64_data_t vm;
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
@@ -591,9 +720,27 @@ uint64_t os_available_memory(void) {
   kern_return_t result = host_statistics64(host, HOST_VM_INFO64, (host_info64_t)&vm, &count);
   mach_port_deallocate(mach_task_self(), host);
   if (result != KERN_SUCCESS) return 0;
-  return ((uint64_t)vm.free_count + vm.inactive_count) * page_bytes();
+  return ((uint64_t)vm.free_count + vm.inactive_count) * os_page_bytes();
 #else
   return 0;
+#endif
+}
+
+uint64_t os_total_memory(void) {
+  long pages = 0;
+#ifdef _SC_PHYS_PAGES
+  pages = sysconf(_SC_PHYS_PAGES);
+#endif
+  return pages > 0 ? (uint64_t)pages * os_page_bytes() : 0;
+}
+
+/* Tiles are state of 8 KiB a thread; Linux saves it for processes that asked. */
+bool os_enable_tiles(void) {
+#if defined(__linux__) && defined(__x86_64__) && defined(SYS_arch_prctl)
+  const long request_permission = 0x1023, tile_data = 18; /* ARCH_REQ_XCOMP_PERM */
+  return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+  return false;
 #endif
 }
 
@@ -601,4 +748,14 @@ uint64_t os_now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void os_sleep_ns(uint64_t nanoseconds) {
+  struct timespec left = {.tv_sec = (time_t)(nanoseconds / 1000000000u),
+                          .tv_nsec = (long)(nanoseconds % 1000000000u)};
+  while (nanosleep(&left, &left) != 0 && errno == EINTR) continue;
+}
+
+bool os_local_time(time_t seconds, struct tm *local) {
+  return localtime_r(&seconds, local) != NULL;
 }

@@ -1,8 +1,3 @@
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L /* pthread_sigmask */
-#include <signal.h>
-#endif
-
 #include "pool.h"
 
 #include <pthread.h>
@@ -221,26 +216,11 @@ void gust_pool_run(gust_pool *pool, gust_pool_fn *fn, void *arg, size_t items, s
  * spare: the smallest default of a C library, 128 KiB, is too little. */
 #define STACK_BYTES ((size_t)1 << 20)
 
-/* Workers take no signals: those are for the threads the program knows of. */
 static bool start_worker(gust_pool *pool, unsigned index) {
   pool_worker *worker = &pool->workers[pool->started];
   worker->pool = pool;
   worker->index = index;
-#ifndef _WIN32
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-#endif
-  pthread_attr_t attributes;
-  bool started = pthread_attr_init(&attributes) == 0;
-  if (started) {
-    started = pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 &&
-              pthread_create(&worker->thread, &attributes, worker_main, worker) == 0;
-    pthread_attr_destroy(&attributes);
-  }
-#ifndef _WIN32
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-#endif
+  bool started = os_start_thread(&worker->thread, STACK_BYTES, worker_main, worker);
   if (started) pool->started++;
   return started;
 }

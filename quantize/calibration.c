@@ -88,8 +88,8 @@ static size_t index_of(const run *r, const layer_matrix *m) {
  * the source's pages. */
 static gust_status put_matrix(run *r, layer_matrix *m, gust_error *err) {
   const calibration *job = r->job;
-  gust_status status = GUST_OK;
-  if (m->packed && !m->restored) {
+  gust_status status = checkpoint_check(job->source, err);
+  if (m->packed && !m->restored && !status) {
     m->target->checksum = gust_xxh64_of(m->packed, m->packed_bytes, 0);
     status = file_writer_put(job->writer, m->packed, m->packed_bytes, m->target->offset, err);
   }

@@ -223,6 +223,13 @@ gust_status checkpoint_open(checkpoint *c, const char *folder, gust_error *err) 
                    folder);
 }
 
+gust_status checkpoint_check(const checkpoint *c, gust_error *err) {
+  gust_status status = GUST_OK;
+  for (size_t i = 0; i < c->shard_count && !status; i++)
+    status = safetensors_check(&c->shards[i].file, err);
+  return status;
+}
+
 void checkpoint_close(checkpoint *c) {
   for (size_t i = 0; i < c->shard_count; i++) {
     safetensors_close(&c->shards[i].file);

@@ -28,6 +28,8 @@ typedef struct checkpoint {
 /* Opens all files; index and shards must agree on every tensor, and no name may
  * occur twice. `folder` must outlive *c, which is to be closed in every case. */
 gust_status checkpoint_open(checkpoint *c, const char *folder, gust_error *err);
+/* safetensors_check of all shards. */
+gust_status checkpoint_check(const checkpoint *c, gust_error *err);
 void checkpoint_close(checkpoint *c);
 
 /* NULL: no such tensor. */

@@ -17,6 +17,7 @@
 #include "convert.h"
 #include "kernels/os.h"
 #include "source_measure.h"
+#include "whole_file.h"
 
 #define DEFAULT_AGAINST_CHUNKS 16u
 
@@ -82,7 +83,7 @@ static const cli_option own_options[] = {
      .place = offsetof(convert_values, threads)},
     {.name = "cpu",
      .kind = OPTION_CHOICE,
-     .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",
+     .argument = CPU_LEVELS,
      .help = "fastest instruction-set level to use; the file is the same with any",
      .place = offsetof(convert_values, cpu)},
     {.name = "json",
@@ -96,9 +97,9 @@ static const cli_option own_options[] = {
  * ("..", "/"). To be freed. */
 static char *default_target(const char *folder, const char *type) {
   size_t end = strlen(folder);
-  while (end > 0 && folder[end - 1] == '/') end--;
+  while (end > 0 && os_is_separator(folder[end - 1])) end--;
   size_t begin = end;
-  while (begin > 0 && folder[begin - 1] != '/') begin--;
+  while (begin > 0 && !os_is_separator(folder[begin - 1])) begin--;
   size_t length = end - begin;
   if (length == 0 || (length <= 2 && strspn(folder + begin, ".") >= length)) return NULL;
   size_t bytes = length + strlen(type) + sizeof "-.gust";
@@ -203,7 +204,7 @@ static void show_note(void *user, const char *line) {
 /* Far more than any calibration reads. */
 #define MOST_TEXT_BYTES ((size_t)64 << 20)
 
-static gust_status open_calibration(const convert_values *values, os_map *text,
+static gust_status open_calibration(const convert_values *values, whole_file *text,
                                     gust_convert_options *options, gust_error *err) {
   const char *name = values->calibrate.text;
   if (!values->calibrate.given) return GUST_OK;
@@ -211,15 +212,17 @@ static gust_status open_calibration(const convert_values *values, os_map *text,
     options->calibration = gust_calibration_text;
     options->calibration_bytes = gust_calibration_text_bytes;
   } else {
-    if (!os_map_file(text, name))
-      return gust_fail(err, GUST_E_IO,
-                       "%s: expected a text to calibrate on, found: %s; give a file, or default",
-                       name, strerror(errno));
-    if (text->bytes > MOST_TEXT_BYTES)
-      return gust_fail(err, GUST_E_ARGUMENT,
-                       "%s: expected a text of at most %zu bytes, found %zu; give a part of it",
-                       name, MOST_TEXT_BYTES, text->bytes);
-    options->calibration = text->bytes ? (const char *)text->data : "";
+    if (!whole_file_read(text, name, MOST_TEXT_BYTES))
+      return errno == EFBIG
+                 ? gust_fail(err, GUST_E_ARGUMENT,
+                             "%s: expected a text of at most %zu bytes, found %zu; give a part of "
+                             "it",
+                             name, MOST_TEXT_BYTES, text->bytes)
+                 : gust_fail(err, GUST_E_IO,
+                             "%s: expected a text to calibrate on, found: %s; give a file, or "
+                             "default",
+                             name, strerror(errno));
+    options->calibration = text->data;
     options->calibration_bytes = text->bytes;
   }
   options->calibration_name = name;
@@ -297,7 +300,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
                                   const char *target, gust_error *err) {
   convert_screen screen = {.command = command};
   char *text = NULL;
-  os_map calibration = {NULL, 0};
+  whole_file calibration = {0};
   gust_convert_options options = {
       .type = type,
       .threads = values->threads.given ? (unsigned)values->threads.count : 0,
@@ -321,7 +324,7 @@ static gust_status convert_folder(const cli_command *command, const convert_valu
     status = gust_convert(folder, target, &options, &result, err);
     progress_end(&screen.progress);
   }
-  os_unmap_file(&calibration);
+  whole_file_free(&calibration);
   free(text);
   return status == GUST_OK ? report(command, values, &result, target, err) : status;
 }

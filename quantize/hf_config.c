@@ -321,23 +321,20 @@ static gust_status read_generation(const json_file *f, gust_config *c, gust_gene
 /* --- chat template ---------------------------------------------------------------- */
 
 static gust_status template_from_file(const char *path, char **text, gust_error *err) {
-  os_map map;
-  if (!os_map_file(&map, path))
+  whole_file file;
+  bool read = whole_file_read(&file, path, MAX_TEMPLATE_BYTES);
+  if (!read && errno != EFBIG)
     return gust_fail(err, GUST_E_IO, "%s: expected a readable file, found: %s", path,
                      strerror(errno));
-  gust_status status = GUST_OK;
-  if (map.bytes == 0 || map.bytes > MAX_TEMPLATE_BYTES || memchr(map.data, 0, map.bytes)) {
-    status = gust_fail(err, GUST_E_FORMAT,
-                       "%s: expected 1 to %u bytes of text without NUL, found %zu bytes", path,
-                       MAX_TEMPLATE_BYTES, map.bytes);
-  } else if (!(*text = malloc(map.bytes + 1))) {
-    status = gust_fail_memory(err, "chat template", map.bytes + 1);
-  } else {
-    memcpy(*text, map.data, map.bytes);
-    (*text)[map.bytes] = 0;
+  if (!read || file.bytes == 0 || memchr(file.data, 0, file.bytes)) {
+    size_t bytes = file.bytes;
+    whole_file_free(&file);
+    return gust_fail(err, GUST_E_FORMAT,
+                     "%s: expected 1 to %u bytes of text without NUL, found %zu bytes", path,
+                     MAX_TEMPLATE_BYTES, bytes);
   }
-  os_unmap_file(&map);
-  return status;
+  *text = file.data;
+  return GUST_OK;
 }
 
 /* A string, or a list of {name, template} of which "default" is taken. */

@@ -55,8 +55,8 @@ static gust_status fail_at(const json_document *doc, size_t offset, gust_status 
                    message);
 }
 
-gust_status json_fail(const json_document *doc, const json_value *value, gust_status status,
-                      gust_error *err, const char *format, ...) {
+gust_status(json_fail)(const json_document *doc, const json_value *value, gust_status status,
+                       gust_error *err, const char *format, ...) {
   va_list args;
   va_start(args, format);
   status = fail_at(doc, value ? value->offset : 0, status, err, format, args);
@@ -609,7 +609,7 @@ static int literal_shown(const json_value *value) {
 
 gust_status json_need_int64(const json_document *doc, const json_value *object, const char *key,
                             int64_t low, int64_t high, int64_t *number, gust_error *err) {
-  const json_value *value;
+  const json_value *value = NULL;
   gust_status status = json_need(doc, object, key, JSON_NUMBER, &value, err);
   if (status) return status;
   if (json_int64(value, low, high, number)) return GUST_OK;
@@ -620,7 +620,7 @@ gust_status json_need_int64(const json_document *doc, const json_value *object, 
 
 gust_status json_need_double(const json_document *doc, const json_value *object, const char *key,
                              double *number, gust_error *err) {
-  const json_value *value;
+  const json_value *value = NULL;
   gust_status status = json_need(doc, object, key, JSON_NUMBER, &value, err);
   if (status) return status;
   if (json_double(value, number)) return GUST_OK;
@@ -630,7 +630,7 @@ gust_status json_need_double(const json_document *doc, const json_value *object,
 
 gust_status json_need_bool(const json_document *doc, const json_value *object, const char *key,
                            bool *truth, gust_error *err) {
-  const json_value *value;
+  const json_value *value = NULL;
   gust_status status = json_need(doc, object, key, JSON_BOOL, &value, err);
   if (status) return status;
   json_bool(value, truth);

@@ -79,6 +79,10 @@ bool json_bool(const json_value *value, bool *truth);
  * `value` begins (NULL: the document's start). */
 gust_status json_fail(const json_document *document, const json_value *value, gust_status status,
                       gust_error *err, const char *format, ...) GUST_PRINTF(5, 6);
+#ifdef __clang_analyzer__ /* as in status.h */
+#define json_fail(document, value, status, err, ...) \
+  ((json_fail)(document, value, status, err, __VA_ARGS__), (status))
+#endif
 
 /* The member `key` of `object`, which must have that type; the error names the
  * key, what was expected and what was found. */

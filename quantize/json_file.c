@@ -9,7 +9,7 @@
 
 char *path_join(const char *folder, const char *name) {
   size_t a = strlen(folder), b = strlen(name);
-  while (a > 1 && folder[a - 1] == '/') a--;
+  while (a > 1 && os_is_separator(folder[a - 1])) a--;
   char *path = malloc(a + b + 2);
   if (!path) return NULL;
   memcpy(path, folder, a);
@@ -33,17 +33,16 @@ gust_status json_file_open(json_file *file, const char *folder, const char *name
   file->path = path_join(folder, name);
   if (!file->path) return gust_fail_memory(err, "path", strlen(folder) + strlen(name) + 2);
   if (!required && !path_exists(file->path)) return GUST_OK;
-  if (!os_map_file(&file->map, file->path))
-    return gust_fail(err, GUST_E_IO,
-                     "%s: expected a readable file, found: %s; give the folder of a Hugging Face "
-                     "checkpoint",
-                     file->path, strerror(errno));
-  if (file->map.bytes > MAX_JSON_BYTES)
-    return gust_fail(err, GUST_E_FORMAT, "%s: expected at most %u bytes of JSON, found %zu",
-                     file->path, MAX_JSON_BYTES, file->map.bytes);
-  const char *text = file->map.bytes ? (const char *)file->map.data : "";
+  if (!whole_file_read(&file->text, file->path, MAX_JSON_BYTES))
+    return errno == EFBIG
+               ? gust_fail(err, GUST_E_FORMAT, "%s: expected at most %u bytes of JSON, found %zu",
+                           file->path, MAX_JSON_BYTES, file->text.bytes)
+               : gust_fail(err, GUST_E_IO,
+                           "%s: expected a readable file, found: %s; give the folder of a Hugging "
+                           "Face checkpoint",
+                           file->path, strerror(errno));
   gust_status status =
-      json_parse(&file->doc, text, file->map.bytes, file->path, JSON_UNIQUE_KEYS, err);
+      json_parse(&file->doc, file->text.data, file->text.bytes, file->path, JSON_UNIQUE_KEYS, err);
   if (status) return status;
   const json_value *root = json_root(file->doc);
   if (!json_is(root, JSON_OBJECT))
@@ -55,7 +54,7 @@ gust_status json_file_open(json_file *file, const char *folder, const char *name
 
 void json_file_close(json_file *file) {
   json_free(file->doc);
-  os_unmap_file(&file->map);
+  whole_file_free(&file->text);
   free(file->path);
   memset(file, 0, sizeof *file);
 }

@@ -1,13 +1,13 @@
-/* A JSON file of a checkpoint folder, mapped and parsed. */
+/* A JSON file of a checkpoint folder, read and parsed. */
 #ifndef GUST_JSON_FILE_H
 #define GUST_JSON_FILE_H
 
 #include "json.h"
-#include "os.h"
+#include "whole_file.h"
 
 typedef struct json_file {
   char *path;
-  os_map map;
+  whole_file text;
   json_document *doc;
   const json_value *root; /* an object; NULL when the file is absent */
 } json_file;

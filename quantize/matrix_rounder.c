@@ -227,7 +227,7 @@ static gust_status run_groups(matrix_rounder *r, matrix_job *job, gust_pool_fn *
                               group_result *sum, gust_error *err) {
   const layer_matrix *m = job->m;
   size_t groups = (m->panel_count + FEEDBACK_PANELS - 1) / FEEDBACK_PANELS;
-  size_t step = GROUPS_PER_CALL * gust_pool_threads(r->pool), told = 0;
+  size_t step = (size_t)GROUPS_PER_CALL * gust_pool_threads(r->pool), told = 0;
   job->results = calloc(groups, sizeof *job->results);
   if (!job->results) return gust_fail_memory(err, "calibration", groups * sizeof *job->results);
   gust_status status = GUST_OK;

@@ -224,7 +224,15 @@ gust_status safetensors_open(safetensors_file *file, const char *path, gust_erro
   if (!os_map_file(&file->map, path))
     return gust_fail(err, GUST_E_IO, "%s: expected a readable safetensors file, found: %s", path,
                      strerror(errno));
-  return read_header(file, err);
+  gust_status status = read_header(file, err);
+  gust_status changed = safetensors_check(file, err);
+  return changed ? changed : status;
+}
+
+gust_status safetensors_check(const safetensors_file *file, gust_error *err) {
+  uint64_t bytes;
+  if (os_map_unchanged(&file->map, &bytes)) return GUST_OK;
+  return gust_fail_changed(err, file->path, file->map.bytes, bytes);
 }
 
 void safetensors_close(safetensors_file *file) {

@@ -36,6 +36,9 @@ typedef struct safetensors_file {
  * BF16, F16 and F32, shapes that do not fit their bytes, and bytes that
  * overlap, leave gaps or pass the end. *file is to be closed in every case. */
 gust_status safetensors_open(safetensors_file *file, const char *path, gust_error *err);
+/* Fails when the file was changed in place since it was opened: to be asked after
+ * its weights were read and before what came of them is used. */
+gust_status safetensors_check(const safetensors_file *file, gust_error *err);
 void safetensors_close(safetensors_file *file);
 
 size_t safetensors_element_bytes(safetensors_dtype dtype);

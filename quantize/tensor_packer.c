@@ -235,6 +235,7 @@ static gust_status pack_group(group_job *job, size_t count, size_t panels, packe
   gust_pool_run(packer->pool, group_items, job, count + ITEM_PANELS, 1);
   os_dont_need(&job->file->map, job->at, job->bytes);
   if (packer->waiting) status = take_written(packer, err);
+  if (!status) status = safetensors_check(job->file, err);
   if (!status) status = take_results(job, count, tensor, err);
   if (status) return status;
   uint8_t *out = packer->groups[packer->filling].bytes;
@@ -303,6 +304,9 @@ static gust_status pack_vector(tensor_packer *packer, const safetensors_file *fi
   float *values = (float *)(void *)packer->groups[packer->filling].bytes;
   memset(values, 0, bytes);
   size_t finite = safetensors_to_floats(source->dtype, data, count, values);
+  if (hash) gust_sha256_update(hash, data, source->bytes);
+  status = safetensors_check(file, err);
+  if (status) return status;
   if (finite < count)
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: tensor '%s': expected finite weights, found NaN or infinity in row 0, "
@@ -311,10 +315,7 @@ static gust_status pack_vector(tensor_packer *packer, const safetensors_file *fi
   packer->written = (packed_tensor){.target = target};
   for (size_t i = 0; i < count; i++)
     packer->written.energy += (double)values[i] * (double)values[i];
-  if (hash) {
-    gust_sha256_update(hash, data, source->bytes);
-    packer->written.hash = hash->state;
-  }
+  if (hash) packer->written.hash = hash->state;
   hand_over(packer, bytes, target->offset, true, true);
   return report(packer, source->bytes, err);
 }

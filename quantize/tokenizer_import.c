@@ -7,24 +7,27 @@
 
 #include "json_file.h"
 
+/* Far more than any tokenizer takes. */
+#define MAX_TOKENIZER_BYTES ((size_t)1 << 30)
+
 typedef struct input {
   char *path;
-  os_map map;
+  whole_file file;
   bool present;
 } input;
 
 static void close_input(input *in) {
-  if (in->present) os_unmap_file(&in->map);
+  whole_file_free(&in->file);
   free(in->path);
   *in = (input){0};
 }
 
-/* Maps FOLDER/NAME; a file that is not there is no failure. */
+/* Reads FOLDER/NAME; a file that is not there is no failure. */
 static gust_status open_input(input *in, const char *folder, const char *name, gust_error *err) {
   *in = (input){.path = path_join(folder, name)};
   if (!in->path) return gust_fail_memory(err, "a path", strlen(folder) + strlen(name) + 2);
   if (!path_exists(in->path)) return GUST_OK;
-  in->present = os_map_file(&in->map, in->path);
+  in->present = whole_file_read(&in->file, in->path, MAX_TOKENIZER_BYTES);
   if (in->present) return GUST_OK;
   return gust_fail(err, GUST_E_IO, "%s: expected a readable file, found: %s", in->path,
                    strerror(errno));
@@ -110,8 +113,8 @@ static gust_status import_sentencepiece(const char *folder, const input *model, 
   gust_status status = json_file_open(&config, folder, "tokenizer_config.json", false, err);
   if (!status && config.root) status = read_options(&config, &options, err);
   if (!status)
-    status =
-        gust_import_sentencepiece(model->map.data, model->map.bytes, model->path, &options, v, err);
+    status = gust_import_sentencepiece((const uint8_t *)model->file.data, model->file.bytes,
+                                       model->path, &options, v, err);
   if (!status && config.root) status = check_added_decoder(&config, v, err);
   if (!status) status = check_added_file(folder, v, err);
   json_file_close(&config);
@@ -126,7 +129,8 @@ gust_status gust_import_tokenizer(const char *folder, gust_vocabulary *vocabular
   input json, model = {0};
   gust_status status = open_input(&json, folder, "tokenizer.json", err);
   if (!status && json.present) {
-    status = gust_import_tokenizer_json(json.map.data, json.map.bytes, json.path, vocabulary, err);
+    status = gust_import_tokenizer_json((const uint8_t *)json.file.data, json.file.bytes, json.path,
+                                        vocabulary, err);
   } else if (!status) {
     status = open_input(&model, folder, "tokenizer.model", err);
     if (!status && !model.present)

@@ -3,7 +3,13 @@
 #
 #   need_tools          sets CC (unless set) and MESON
 #   need_command CMD PACKAGE
+#   need_library NAME PACKAGE
+#   need_debian_tools   what building and checking Debian packages takes
 #   need_arm_tools      what scripts/cross/aarch64-linux-gnu.ini names
+#   need_macos_tools    what scripts/check_macos.sh compiles with
+#   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
+#   need_windows_tools  what scripts/cross/x86_64-w64-mingw32.ini names, and wine's
+#                       environment
 
 say() {
   echo "$*" >&2
@@ -42,6 +48,13 @@ need_command() {
   command -v "$1" >/dev/null 2>&1 || die "$1 is still missing after installing $2"
 }
 
+# What pkg-config knows as $1.
+need_library() {
+  need_command pkg-config pkg-config
+  pkg-config --exists "$1" || install_packages "$2"
+  pkg-config --exists "$1" || die "pkg-config does not know $1 after installing $2"
+}
+
 # Whether $1 is a meson of version 1.0 or later.
 is_new_meson() {
   version=$("$1" --version 2>/dev/null) || return 1
@@ -55,6 +68,7 @@ is_new_meson() {
 # Older distributions package a meson before 1.0; then a private one is put into
 # a Python environment below the source root.
 need_meson() {
+  export MESON # for tests
   MESON=$root/build-tools/bin/meson
   is_new_meson "$MESON" && return
   MESON=meson
@@ -96,4 +110,39 @@ need_arm_tools() {
   need_command aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
   need_command qemu-aarch64 qemu-user
   [ -f /usr/aarch64-linux-gnu/include/stdio.h ] || install_packages libc6-dev-arm64-cross
+}
+
+need_musl_tools() {
+  need_command musl-gcc musl-tools
+  need_command qemu-x86_64 qemu-user # stands in for an old processor
+}
+
+# Debian keeps wine64 out of PATH. The folder it keeps its state in takes seconds to
+# make; it is kept between runs, but never the user's own.
+need_windows_tools() {
+  need_command x86_64-w64-mingw32-gcc gcc-mingw-w64-x86-64
+  [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
+  command -v wine64 >/dev/null 2>&1 || install_packages wine64
+  [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
+  need_command wine64 wine64
+  WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
+  WINEDEBUG=${WINEDEBUG:--all}
+  export PATH WINEPREFIX WINEDEBUG
+  unset DISPLAY
+  # Before the tests: programs started at the same time must not all make it.
+  [ -f "$WINEPREFIX/system.reg" ] || wine64 wineboot --init </dev/null >/dev/null 2>&1 ||
+    die "wine64 could not make the folder $WINEPREFIX"
+}
+
+need_macos_tools() {
+  need_command clang clang
+  need_command lld lld
+  need_command ninja ninja-build
+}
+
+need_debian_tools() {
+  need_command dpkg-buildpackage dpkg-dev
+  need_command dh debhelper
+  need_command lintian lintian
+  dpkg-checkbuilddeps "$root/debian/control" >/dev/null 2>&1 || install_packages build-essential meson
 }

@@ -6,12 +6,22 @@
 # Without an option: the whole suite, built with $CC or the system's compiler, in
 # build-test/. Each of these runs something else instead; several can be given:
 #   --plain      what is done without an option
-#   --clang      the whole suite, built with clang
+#   --clang      the whole suite, built with clang, and with hwloc
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
-#   --arm        built for 64-bit Arm: suite emulated and what of suite fast is soon
-#                done, under qemu
+#   --arm        built for 64-bit Arm, under qemu: the suite but for what takes minutes there
+#   --musl       the whole suite, linked statically with musl
+#   --windows    the whole suite, built for 64-bit Windows, under wine
+#   --macos      every file compiled for macOS (scripts/check_macos.sh): two checks
+#   --same-logits
+#                gust for Arm, for Windows and with musl, each against this system's: the
+#                same file and logits of the demo model (scripts/same_logits.sh)
+#   --format     clang-format finds nothing to change
+#   --lint       clang-tidy and cppcheck find nothing
+#   --coverage   how many lines of src, kernels and quantize the suite runs, by file
+#   --dist       the archive of a release, made and tested (scripts/check_dist.sh)
+#   --debian     Debian packages, built and checked (scripts/check_debian.sh)
 #   --all        all of these
 # --werror makes compiler warnings errors. TEST names the tests to run; each has to
 # be in one of the builds at least (sanitizers leave out emulated levels).
@@ -22,24 +32,30 @@ set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
 . "$root/scripts/find_tools.sh"
+. "$root/scripts/run_suite.sh"
 
 thread_tests="pool context convert_resume"
+fuzz_tests="fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
+  fuzz-session_journal fuzz-line_editor fuzz-hf_config fuzz-tokenizer_json fuzz-sentencepiece
+  fuzz-checkpoint fuzz-command_line fuzz-convert_journal"
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   options cli_parts quantizers convert sampler answer_parts chat_parts example
-  fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
-  fuzz-session_journal fuzz-line_editor"
+  $fuzz_tests"
 
-# Under qemu, which computes floats in software: the Arm levels on each kind of
-# processor, and of the rest what takes less than half a minute there.
-arm_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
-  chat_template quantizers options cli_parts line_editor line_terminal
-  answer_parts manual convert session_list sampler chat_parts example
-  fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
-  fuzz-session_journal fuzz-line_editor"
-for processor in cortex-a53 neoverse-n1 max; do
-  arm_tests="$arm_tests levels-$processor kernels-$processor same_bits-$processor"
-done
+# Under qemu, which computes floats in software some fifty times as slowly, other tests
+# make the same checks of shorter sequences. Left out are those that would still take
+# minutes each: they start gust again and again, and what they look at (words of
+# commands, figures of a whole text) is not the processor's doing. doctor and bench
+# measure times, which mean nothing there. The plain runs of kernels, levels and same_bits
+# are left out for those on a processor of each kind.
+not_on_arm="cli cli_run chat_session eval quality calibrated_quality-demo
+  calibrated_quality-default calibrated_quality-q8 calibrated_quality-synthetic
+  convert_calibrated convert_large doctor bench kernels levels same_bits"
+
+# What computes for minutes and runs no line that other tests do not.
+no_line_more="calibrated_quality-demo calibrated_quality-default calibrated_quality-q8
+  calibrated_quality-stories calibrated_quality-synthetic convert_large quality stories"
 
 # Reference data beside the sources; tests that need it skip without.
 if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
@@ -47,18 +63,28 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
   export GUST_TEST_REFS
 fi
 
+# In the order in which --all goes through them: what is soon known comes first.
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows
+  same-logits coverage dist debian"
 modes=
 werror=false
 chosen=
-found=
 for arg in "$@"; do
   case "$arg" in
-    --plain | --clang | --sanitize | --tsan | --valgrind | --arm) modes="$modes ${arg#--}" ;;
-    --all) modes="plain clang sanitize tsan valgrind arm" ;;
+    --all) modes=$all_modes ;;
     --werror) werror=true ;;
     --help | -h)
       sed -n '2,/^set -u/s/^# \{0,1\}//p' "$0"
       exit 0
+      ;;
+    --*)
+      case " $all_modes " in
+        *" ${arg#--} "*) modes="$modes ${arg#--}" ;;
+        *)
+          say "$0: unknown option $arg (see --help)"
+          exit 2
+          ;;
+      esac
       ;;
     -*)
       say "$0: unknown option $arg (see --help)"
@@ -69,97 +95,58 @@ for arg in "$@"; do
 done
 [ -n "$modes" ] || modes=plain
 
-passed=0
-failed=0
-skipped=0
+arm_options="-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini"
+musl_options="-Dbuildtype=release --native-file scripts/cross/x86_64-linux-musl.ini"
+windows_options="-Dbuildtype=release --cross-file scripts/cross/x86_64-w64-mingw32.ini"
 
-lines_with() {
-  cat "$build"/meson-logs/testlog*.json 2>/dev/null | grep -c -e "$1"
+# with_compiler CC COMMAND...
+with_compiler() {
+  cc_before=$CC
+  CC=$1
+  shift
+  "$@"
+  with_status=$?
+  CC=$cc_before
+  return $with_status
 }
 
-# meson writes one JSON object per line and test. Quotes inside a test's output
-# are escaped there, so that these patterns match the result alone.
-count_results() {
-  total=$(lines_with '"result": "')
-  good=$(($(lines_with '"result": "OK"') + $(lines_with '"result": "EXPECTEDFAIL"')))
-  not_run=$(lines_with '"result": "SKIP"')
-  bad=$((total - good - not_run))
-  # meson itself says something failed, or ran nothing at all.
-  [ "$1" -eq 0 ] || [ "$bad" -gt 0 ] || bad=1
-  [ "$total" -gt 0 ] || bad=1
-  passed=$((passed + good))
-  failed=$((failed + bad))
-  skipped=$((skipped + not_run))
-}
-
-# Keeps those of $only that this build has tests of. Which of the command line's
-# were in any build is for the end; the lists above must be there whole.
-keep_existing() {
-  known=$("$MESON" test -C "$build" --list 2>/dev/null)
-  wanted=$only
-  only=
-  for test in $wanted; do
-    if echo "$known" | grep -q -e "^$test\$" -e " / $test\$"; then
-      only="$only $test"
-    else
-      say "$build: there is no test $test"
-      [ -n "$chosen" ] || failed=$((failed + 1))
-    fi
-  done
-  found="$found $only"
-}
-
-# Names on the command line that no build had.
-count_unknown() {
-  for test in $chosen; do
-    case " $found " in
-      *" $test "*) ;;
-      *)
-        say "no test is called $test"
-        failed=$((failed + 1))
-        ;;
-    esac
-  done
-}
-
-# run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
-run_tests() {
-  build=$root/build-test-$1
-  [ "$1" = plain ] && build=$root/build-test
-  options="$2 -Dwerror=$werror"
-  shift 2
-  say "Building in $build with $CC."
-  [ -f "$build/build.ninja" ] && options="--reconfigure $options"
-  # shellcheck disable=SC2086 # the options are words
-  if ! "$MESON" setup $options "$build" "$root" </dev/null >"$root/build-test.log" 2>&1 ||
-    ! "$MESON" compile -C "$build" </dev/null >>"$root/build-test.log" 2>&1; then
-    cat "$root/build-test.log"
-    rm -f "$root/build-test.log"
-    say "$build: building failed"
-    failed=$((failed + 1))
+# Every other platform's gust against this one's.
+compare_platforms() {
+  need_arm_tools
+  need_musl_tools
+  need_windows_tools
+  build_in plain "-Dbuildtype=release" gust:executable || return
+  with_compiler aarch64-linux-gnu-gcc build_in arm "$arm_options" gust:executable &&
+    with_compiler musl-gcc build_in musl "$musl_options" gust:executable &&
+    with_compiler x86_64-w64-mingw32-gcc build_in windows "$windows_options" gust:executable ||
     return
-  fi
-  grep -i -A4 'warning:' "$root/build-test.log"
-  rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json
-  if [ -n "$only" ]; then
-    keep_existing
-    [ -n "$only" ] || return # without names, meson would run everything
-  fi
-  # shellcheck disable=SC2086
-  "$MESON" test -C "$build" --print-errorlogs "$@" $only </dev/null
+  for other in musl=build-test-musl/gust \
+    "aarch64=qemu-aarch64 -L /usr/aarch64-linux-gnu build-test-arm/gust" \
+    "windows=wine64 build-test-windows/gust.exe"; do
+    count_check sh scripts/same_logits.sh x86-64=build-test/gust "$other"
+  done
+}
+
+# Runs scripts/check_NAME.sh, and counts the tests of its build folder, $2.
+check_package() {
+  build=$root/build-test-$1/$2
+  sh "$root/scripts/check_$1.sh" "$root/build-test-$1"
   count_results $?
 }
 
 run_mode() {
   only=$chosen
+  left_out=
   case "$1" in
-    plain) run_tests plain "-Dbuildtype=release" ;;
+    plain)
+      need_command pkg-config pkg-config
+      run_tests plain "-Dbuildtype=release"
+      ;;
     clang)
       need_command clang clang
-      cc_before=$CC
-      CC=clang
-      run_tests clang "-Dbuildtype=release"
-      CC=$cc_before
+      need_library hwloc libhwloc-dev
+      need_library libudev libudev-dev # without which nothing links to hwloc statically
+      with_compiler clang run_tests clang "-Dbuildtype=release -Dhwloc=enabled"
       ;;
     sanitize)
       run_tests sanitize \
@@ -174,19 +161,49 @@ run_mode() {
     valgrind)
       need_command valgrind valgrind
       only=${chosen:-$valgrind_tests}
-      # hwloc says on stderr that it cannot read CPUID there.
-      run_tests valgrind "-Dbuildtype=debugoptimized -Dhwloc=disabled" --timeout-multiplier 20 \
+      run_tests valgrind "-Dbuildtype=debugoptimized" --timeout-multiplier 20 \
         --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full \
           --child-silent-after-fork=yes"
       ;;
     arm)
       need_arm_tools
-      only=${chosen:-$arm_tests}
-      cc_before=$CC
-      CC=aarch64-linux-gnu-gcc
-      run_tests arm "-Dbuildtype=release --cross-file scripts/cross/aarch64-linux-gnu.ini" \
-        --timeout-multiplier 4
-      CC=$cc_before
+      [ -n "$chosen" ] || left_out=$not_on_arm
+      with_compiler aarch64-linux-gnu-gcc run_tests arm "$arm_options" --timeout-multiplier 4
+      ;;
+    musl)
+      need_musl_tools
+      with_compiler musl-gcc run_tests musl "$musl_options"
+      ;;
+    same-logits) compare_platforms ;;
+    format) count_check sh scripts/lint.sh format ;;
+    lint)
+      count_check sh scripts/lint.sh clang-tidy
+      count_check sh scripts/lint.sh cppcheck
+      ;;
+    coverage)
+      need_command gcovr gcovr
+      [ -n "$chosen" ] || left_out=$no_line_more
+      run_tests coverage "-Doptimization=1 -Ddebug=true -Db_coverage=true" --timeout-multiplier 4
+      count_check sh scripts/coverage.sh "$build"
+      ;;
+    macos)
+      need_macos_tools
+      for target in arm64 x86_64; do
+        count_check env MESON="$MESON" sh scripts/check_macos.sh $target
+      done
+      ;;
+    dist)
+      need_command git git
+      need_command pkg-config pkg-config
+      check_package dist build
+      ;;
+    debian)
+      need_debian_tools
+      check_package debian gust/build-debian
+      ;;
+    windows)
+      need_windows_tools
+      with_compiler x86_64-w64-mingw32-gcc run_tests windows "$windows_options" --timeout-multiplier 2
       ;;
   esac
 }

@@ -121,7 +121,7 @@ static void attend_tokens(const attention_stage *s, head_group g, size_t begin, 
                           unsigned worker) {
   gust_context *c = s->c;
   gust_attend_row rows[GUST_ATTENTION_ROWS];
-  float *states = c->states + worker * GUST_ATTENTION_ROWS * s->state_floats;
+  float *states = c->states + (size_t)worker * GUST_ATTENTION_ROWS * s->state_floats;
   size_t chunk = gust_kv_cache_first(&c->cache, s->position + begin) / GUST_CHUNK;
   size_t last_chunk = (s->position + end - 1) / GUST_CHUNK;
   for (; chunk <= last_chunk; chunk++) {

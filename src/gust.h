@@ -28,10 +28,20 @@
 extern "C" {
 #endif
 
+/* Marks the functions a shared library exports; they are all of those below.
+ * GUST_BUILDING_DLL is for building the library itself on Windows. */
+#if defined(_WIN32) && defined(GUST_BUILDING_DLL)
+#define GUST_API __declspec(dllexport)
+#elif defined(__GNUC__) && !defined(_WIN32)
+#define GUST_API __attribute__((visibility("default")))
+#else
+#define GUST_API
+#endif
+
 #define GUST_VERSION "0.1.0"
 
 /* The version of the library that is linked, as "major.minor.patch". */
-const char *gust_version(void);
+GUST_API const char *gust_version(void);
 
 /* --- Errors ------------------------------------------------------------- */
 
@@ -51,28 +61,37 @@ typedef struct gust_error {
   char text[512]; /* one line, no newline, NUL-terminated */
 } gust_error;
 
+/* Weights of a mapped file are read while they are used. When it was changed in place
+ * since it was opened, whatever computes with them fails with GUST_E_IO; a file that
+ * another one took the place of by renaming is unchanged. But where it became shorter,
+ * or its disk fails, the system ends the process on POSIX systems (SIGBUS) before
+ * anything can fail, unless this was called: it installs a handler of that signal, and
+ * hands on to the one before what is no fault in a mapped file. For a program to
+ * decide, once and early. False when the system refuses. */
+GUST_API bool gust_guard_mapped_files(void);
+
 /* A short name of a status, such as "damaged file"; never NULL. */
-const char *gust_status_name(gust_status status);
+GUST_API const char *gust_status_name(gust_status status);
 
 /* Called now and then during long work with `done` of `total` units (bytes or
  * tokens, as the function says). Returning true asks the work to stop; it then
  * fails with GUST_E_CANCELLED. Called on the thread that called the library. */
 typedef bool gust_progress_fn(void *user, uint64_t done, uint64_t total);
 
-void gust_free(void *memory);
+GUST_API void gust_free(void *memory);
 
 /* XXH64 of the bytes: finds damage, not malice. */
-uint64_t gust_checksum(const void *bytes, size_t count, uint64_t seed);
+GUST_API uint64_t gust_checksum(const void *bytes, size_t count, uint64_t seed);
 
 /* --- CPU levels ---------------------------------------------------------- */
 
 /* The names of the instruction-set levels this CPU can run, from slowest ("c",
  * always there) to fastest; NULL past the end. */
-const char *gust_cpu_level(size_t index);
+GUST_API const char *gust_cpu_level(size_t index);
 
 /* The number of threads used when an option says 0: the physical cores this
  * process may run on; at least 1. */
-unsigned gust_default_threads(void);
+GUST_API unsigned gust_default_threads(void);
 
 /* --- Models --------------------------------------------------------------- */
 
@@ -164,41 +183,45 @@ typedef struct gust_receipt_info {
 } gust_receipt_info;
 
 /* Opens a .gust file. `options` may be NULL. The file is taken as hostile:
- * every count, offset and size is checked. Checksums are not (see
- * gust_model_verify). */
-gust_status gust_model_open(gust_model **model, const char *path, const gust_model_options *options,
-                            gust_error *err);
+ * every count, offset and size is checked, the header against its checksum, and a
+ * copy's tensors against theirs (a mapping's by gust_model_verify). A copy that does not
+ * fit into memory is refused, with GUST_E_MEMORY, before it is begun. */
+GUST_API gust_status gust_model_open(gust_model **model, const char *path,
+                                     const gust_model_options *options, gust_error *err);
 /* Makes a model of a published shape with random weights, in memory: to measure
  * speed without a checkpoint. `shape` is "mistral-7b", "zephyr-7b",
  * "llama-2-7b", "llama-2-13b" or "demo"; `type` is "q4", "q8", "bf16" or "f32",
  * chosen per tensor as the converter does. The weights are the same at any
  * thread count and the logits finite. Each byte of text is a token; there is no
  * chat template. Progress in bytes. */
-gust_status gust_model_create_synthetic(gust_model **model, const char *shape, const char *type,
-                                        gust_progress_fn *progress, void *user, gust_error *err);
-void gust_model_close(gust_model *model);
+GUST_API gust_status gust_model_create_synthetic(gust_model **model, const char *shape,
+                                                 const char *type, gust_progress_fn *progress,
+                                                 void *user, gust_error *err);
+GUST_API void gust_model_close(gust_model *model);
 
 /* What follows is owned by the model and lives as long as it does. */
-const gust_model_info *gust_model_get_info(const gust_model *model);
-gust_status gust_model_get_tensor(const gust_model *model, size_t index, gust_tensor_info *info);
-size_t gust_model_source_count(const gust_model *model);
-gust_status gust_model_get_source(const gust_model *model, size_t index, gust_source_info *info);
+GUST_API const gust_model_info *gust_model_get_info(const gust_model *model);
+GUST_API gust_status gust_model_get_tensor(const gust_model *model, size_t index,
+                                           gust_tensor_info *info);
+GUST_API size_t gust_model_source_count(const gust_model *model);
+GUST_API gust_status gust_model_get_source(const gust_model *model, size_t index,
+                                           gust_source_info *info);
 /* The checkpoint's chat template (Jinja source), or NULL. */
-const char *gust_model_chat_template(const gust_model *model);
+GUST_API const char *gust_model_chat_template(const gust_model *model);
 
 /* Fills in the file's receipt; false when it has none. */
-bool gust_model_get_receipt(const gust_model *model, gust_receipt_info *receipt);
+GUST_API bool gust_model_get_receipt(const gust_model *model, gust_receipt_info *receipt);
 
 /* A number that two models share only when the same ids give the same logits and
  * the same text the same ids: XXH64 over hyper-parameters, tokenizer, chat
  * template, and every tensor's name, type, shape and checksum. However the model
  * was loaded, and wherever its file lies. */
-uint64_t gust_model_fingerprint(const gust_model *model);
+GUST_API uint64_t gust_model_fingerprint(const gust_model *model);
 
 /* Recomputes every tensor's checksum. Progress in bytes. Fails with
  * GUST_E_FORMAT naming the first tensor that differs. */
-gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progress, void *user,
-                              gust_error *err);
+GUST_API gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progress,
+                                       void *user, gust_error *err);
 
 /* --- Text ----------------------------------------------------------------- */
 
@@ -209,22 +232,23 @@ gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progres
  * [0, vocab_size), exactly as the checkpoint's tokenizer does. `flags` are the
  * two above; others are ignored. *ids is to be
  * freed; NULL when *count is 0. */
-gust_status gust_tokenize(const gust_model *model, const char *text, size_t bytes, unsigned flags,
-                          int32_t **ids, size_t *count, gust_error *err);
+GUST_API gust_status gust_tokenize(const gust_model *model, const char *text, size_t bytes,
+                                   unsigned flags, int32_t **ids, size_t *count, gust_error *err);
 
 /* Ids to text, piece by piece. Special tokens yield nothing. Whole UTF-8
  * characters only: bytes of an unfinished one wait for the next id, bytes that
  * can be no character become U+FFFD. */
 typedef struct gust_decoder gust_decoder;
-gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model, gust_error *err);
+GUST_API gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model,
+                                         gust_error *err);
 /* *text stays valid until the next call; it is not NUL-terminated. */
-gust_status gust_decoder_push(gust_decoder *decoder, int32_t id, const char **text, size_t *bytes,
-                              gust_error *err);
+GUST_API gust_status gust_decoder_push(gust_decoder *decoder, int32_t id, const char **text,
+                                       size_t *bytes, gust_error *err);
 /* Ends the sequence: of a character that never finished each byte comes out as
  * U+FFFD, and the decoder starts anew. */
-gust_status gust_decoder_finish(gust_decoder *decoder, const char **text, size_t *bytes,
-                                gust_error *err);
-void gust_decoder_destroy(gust_decoder *decoder);
+GUST_API gust_status gust_decoder_finish(gust_decoder *decoder, const char **text, size_t *bytes,
+                                         gust_error *err);
+GUST_API void gust_decoder_destroy(gust_decoder *decoder);
 
 typedef struct gust_message {
   const char *role; /* "system", "user" or "assistant" */
@@ -235,27 +259,29 @@ typedef struct gust_message {
 /* Renders the model's chat template. With `open_answer` the prompt ends where
  * the assistant is to speak. Special tokens are read only in the template's
  * own text, never inside a message. *ids is to be freed. */
-gust_status gust_chat_tokenize(const gust_model *model, const gust_message *messages, size_t count,
-                               bool open_answer, int32_t **ids, size_t *id_count, gust_error *err);
+GUST_API gust_status gust_chat_tokenize(const gust_model *model, const gust_message *messages,
+                                        size_t count, bool open_answer, int32_t **ids,
+                                        size_t *id_count, gust_error *err);
 /* The same as text; *text is NUL-terminated and to be freed. */
-gust_status gust_chat_render(const gust_model *model, const gust_message *messages, size_t count,
-                             bool open_answer, char **text, gust_error *err);
+GUST_API gust_status gust_chat_render(const gust_model *model, const gust_message *messages,
+                                      size_t count, bool open_answer, char **text, gust_error *err);
 
 /* The two above with another template (Jinja source) than the model's own; NULL
  * is the model's own. */
-gust_status gust_chat_tokenize_as(const gust_model *model, const char *chat_template,
-                                  const gust_message *messages, size_t count, bool open_answer,
-                                  int32_t **ids, size_t *id_count, gust_error *err);
-gust_status gust_chat_render_as(const gust_model *model, const char *chat_template,
-                                const gust_message *messages, size_t count, bool open_answer,
-                                char **text, gust_error *err);
+GUST_API gust_status gust_chat_tokenize_as(const gust_model *model, const char *chat_template,
+                                           const gust_message *messages, size_t count,
+                                           bool open_answer, int32_t **ids, size_t *id_count,
+                                           gust_error *err);
+GUST_API gust_status gust_chat_render_as(const gust_model *model, const char *chat_template,
+                                         const gust_message *messages, size_t count,
+                                         bool open_answer, char **text, gust_error *err);
 
 /* The names of the templates gust brings along for checkpoints that came without
  * one, such as "chatml"; NULL past the end. Which one a checkpoint was trained
  * with cannot be told from it: it has to be chosen. */
-const char *gust_chat_template_name(size_t index);
+GUST_API const char *gust_chat_template_name(size_t index);
 /* Such a template's source by its name; NULL when there is none of that name. */
-const char *gust_chat_template_source(const char *name);
+GUST_API const char *gust_chat_template_source(const char *name);
 
 /* --- Contexts: a token sequence and its key-value cache -------------------- */
 
@@ -264,48 +290,69 @@ typedef struct gust_context gust_context;
 typedef enum gust_kv { GUST_KV_F16 = 0, GUST_KV_F32 = 1, GUST_KV_Q8 = 2 } gust_kv;
 
 typedef struct gust_context_options {
-  size_t positions; /* most tokens the sequence may hold; 0: the model's own
-                       limit. Memory is reserved for all, used as it grows. */
+  size_t positions; /* most tokens the sequence may hold; 0: the model's own limit, or
+                       fewer where memory has no room for those
+                       (gust_context_capacity). Memory is used as the sequence grows. */
   gust_kv kv;
   unsigned threads; /* 0: gust_default_threads() */
   const char *cpu;  /* fastest level to use, or NULL for the best there is */
   size_t batch;     /* most tokens computed at once in prefill; 0: 256 */
+  uint64_t memory;  /* bytes: the most to count as available, and the figure taken when the
+                       system tells none; 0: the system's */
 } gust_context_options;
 
+/* What a context takes, in bytes. */
+typedef struct gust_context_memory {
+  size_t positions;   /* the context's capacity */
+  uint64_t cache;     /* keys and values of all positions; taken as the sequence grows */
+  uint64_t scratch;   /* all else, taken at once */
+  uint64_t available; /* before the context is made; 0: unknown */
+  size_t most;        /* most positions that fit, with the same options */
+  size_t most_q8;     /* and with keys and values in q8 */
+} gust_context_memory;
+
+/* Says what gust_context_create would take, and allocates nothing. Where it does not
+ * fit that is no failure: cache + scratch are more than `available`. */
+gust_status gust_context_measure(const gust_model *model, const gust_context_options *options,
+                                 gust_context_memory *memory, gust_error *err);
+
+GUST_API /* Fails with GUST_E_MEMORY, naming the bytes needed, those available and the positions
+ * that would fit, before anything is allocated, when the positions asked for would not
+ * fit into memory once all of them are used. */
 gust_status gust_context_create(gust_context **context, const gust_model *model,
-                                const gust_context_options *options, gust_error *err);
-void gust_context_destroy(gust_context *context);
+                                         const gust_context_options *options, gust_error *err);
+GUST_API void gust_context_destroy(gust_context *context);
 
 /* Appends `count` ids and computes the logits after the last of them.
  * Progress in tokens, between batches. Fails before computing anything when an
  * id is out of range or the sequence would not fit; when cancelled, what was
  * computed stays and gust_context_length says how much. */
-gust_status gust_context_feed(gust_context *context, const int32_t *ids, size_t count,
-                              gust_progress_fn *progress, void *user, gust_error *err);
+GUST_API gust_status gust_context_feed(gust_context *context, const int32_t *ids, size_t count,
+                                       gust_progress_fn *progress, void *user, gust_error *err);
 
 /* Logits after one fed position: vocab_size floats, valid during the call.
  * Returning true stops the feed with GUST_E_CANCELLED. */
 typedef bool gust_logits_fn(void *user, size_t position, const float *logits);
 
 /* As gust_context_feed, handing the logits of every fed position in order. */
-gust_status gust_context_score(gust_context *context, const int32_t *ids, size_t count,
-                               gust_logits_fn *fn, void *user, gust_error *err);
+GUST_API gust_status gust_context_score(gust_context *context, const int32_t *ids, size_t count,
+                                        gust_logits_fn *fn, void *user, gust_error *err);
 
 /* vocab_size logits after the last id, valid until the context changes; NULL
  * while there are none (nothing fed, or just truncated or cancelled). */
-const float *gust_context_logits(const gust_context *context);
+GUST_API const float *gust_context_logits(const gust_context *context);
 
-size_t gust_context_length(const gust_context *context);
-size_t gust_context_capacity(const gust_context *context);
-const int32_t *gust_context_ids(const gust_context *context);
-const char *gust_context_cpu(const gust_context *context);
-unsigned gust_context_threads(const gust_context *context);
+GUST_API size_t gust_context_length(const gust_context *context);
+GUST_API size_t gust_context_capacity(const gust_context *context);
+GUST_API const int32_t *gust_context_ids(const gust_context *context);
+GUST_API const char *gust_context_cpu(const gust_context *context);
+GUST_API unsigned gust_context_threads(const gust_context *context);
 
 /* Forgets all but the first `length` ids. With sliding-window attention the
  * cache keeps little more than a window; when positions that would be needed
  * again are overwritten already, the context is emptied instead. The length
  * that is left is returned: `length`, or 0. */
-size_t gust_context_truncate(gust_context *context, size_t length);
+GUST_API size_t gust_context_truncate(gust_context *context, size_t length);
 
 /* Empties the context, feeds it the fixed prompt of docs/FORMAT.md (section rcpt),
  * which every model has, and hashes the logits of all its positions: XXH64, seed 0,
@@ -316,8 +363,8 @@ size_t gust_context_truncate(gust_context *context, size_t length);
  * context with an f16 cache and room for GUST_PROMPT_TOKENS, and leaves the prompt in
  * it. Progress in tokens. */
 #define GUST_PROMPT_TOKENS 24u
-gust_status gust_context_logits_hash(gust_context *context, gust_progress_fn *progress, void *user,
-                                     uint64_t *hash, gust_error *err);
+GUST_API gust_status gust_context_logits_hash(gust_context *context, gust_progress_fn *progress,
+                                              void *user, uint64_t *hash, gust_error *err);
 
 /* --- Saving a sequence: its key-value cache as bytes -------------------------- */
 
@@ -325,24 +372,24 @@ gust_status gust_context_logits_hash(gust_context *context, gust_progress_fn *pr
 #define GUST_STATE_VERSION 1u
 
 /* The key-value type the context was created with. */
-gust_kv gust_context_kv(const gust_context *context);
+GUST_API gust_kv gust_context_kv(const gust_context *context);
 
 /* The first position whose keys and values are still stored: 0, or later where
  * sliding-window attention let new positions overwrite old ones. At most
  * gust_context_length. */
-size_t gust_context_state_first(const gust_context *context);
+GUST_API size_t gust_context_state_first(const gust_context *context);
 
 /* Bytes that positions [begin, end) take when saved, whether they are there or
  * not: a constant times their number, so that a part of what was saved together
  * can be loaded. 0 when end < begin or the product overflows. */
-size_t gust_context_state_bytes(const gust_context *context, size_t begin, size_t end);
+GUST_API size_t gust_context_state_bytes(const gust_context *context, size_t begin, size_t end);
 
 /* Writes the keys and values of positions [begin, end) into bytes[count], position
  * by position, little-endian: the same bytes on every machine, and wherever the
  * positions lie in the cache. Needs gust_context_state_first <= begin <= end <=
  * gust_context_length and count = gust_context_state_bytes. */
-gust_status gust_context_save_state(const gust_context *context, size_t begin, size_t end,
-                                    void *bytes, size_t count, gust_error *err);
+GUST_API gust_status gust_context_save_state(const gust_context *context, size_t begin, size_t end,
+                                             void *bytes, size_t count, gust_error *err);
 
 /* Appends positions [begin, end) with what was saved of them by a context of the
  * same model (gust_model_fingerprint), key-value type and GUST_STATE_VERSION;
@@ -354,8 +401,9 @@ gust_status gust_context_save_state(const gust_context *context, size_t begin, s
  * logits. Bytes of unknown origin are safe, if pointless: any values are accepted.
  * Fails before changing anything when an id, the range or `count` is wrong, and
  * with GUST_E_CONTEXT_FULL when the context has fewer than `end` positions. */
-gust_status gust_context_load_state(gust_context *context, const int32_t *ids, size_t begin,
-                                    size_t end, const void *bytes, size_t count, gust_error *err);
+GUST_API gust_status gust_context_load_state(gust_context *context, const int32_t *ids,
+                                             size_t begin, size_t end, const void *bytes,
+                                             size_t count, gust_error *err);
 
 /* --- Sampling --------------------------------------------------------------- */
 
@@ -369,23 +417,23 @@ typedef struct gust_sampling {
 } gust_sampling;
 
 /* The checkpoint's generation defaults; seed 0. */
-gust_sampling gust_model_sampling(const gust_model *model);
+GUST_API gust_sampling gust_model_sampling(const gust_model *model);
 /* The checkpoint's own limit on new tokens, or 0. */
-uint32_t gust_model_max_new_tokens(const gust_model *model);
+GUST_API uint32_t gust_model_max_new_tokens(const gust_model *model);
 
 typedef struct gust_sampler gust_sampler;
 /* `sampling` is copied and not NULL; its ranges are checked. */
-gust_status gust_sampler_create(gust_sampler **sampler, const gust_model *model,
-                                const gust_sampling *sampling, gust_error *err);
-void gust_sampler_destroy(gust_sampler *sampler);
+GUST_API gust_status gust_sampler_create(gust_sampler **sampler, const gust_model *model,
+                                         const gust_sampling *sampling, gust_error *err);
+GUST_API void gust_sampler_destroy(gust_sampler *sampler);
 /* Where the sampler stands in its stream of random numbers; at first the seed.
  * Setting what was got before goes on as if never interrupted. */
-uint64_t gust_sampler_get_state(const gust_sampler *sampler);
-void gust_sampler_set_state(gust_sampler *sampler, uint64_t state);
+GUST_API uint64_t gust_sampler_get_state(const gust_sampler *sampler);
+GUST_API void gust_sampler_set_state(gust_sampler *sampler, uint64_t state);
 /* Draws the id that follows the context's sequence. The same seed, options and
  * sequence of logits draw the same ids. The context is not changed. */
-gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context, int32_t *id,
-                              gust_error *err);
+GUST_API gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context,
+                                       int32_t *id, gust_error *err);
 
 /* --- Generation: the loop most programs want ---------------------------------- */
 
@@ -405,8 +453,9 @@ typedef bool gust_token_fn(void *user, int32_t id, const char *text, size_t byte
  * it, until an end. The end-of-sequence id is neither handed out nor fed; where
  * `fn` stops or the context is full, the last id handed out is not fed.
  * max_tokens 0 means no limit but the context. `finish` may be NULL. */
-gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
-                          gust_token_fn *fn, void *user, gust_finish *finish, gust_error *err);
+GUST_API gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
+                                   gust_token_fn *fn, void *user, gust_finish *finish,
+                                   gust_error *err);
 
 #ifdef __cplusplus
 }

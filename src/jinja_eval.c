@@ -58,7 +58,7 @@ static bool eval_list(jinja_session *j, const jinja_node *node, jinja_scope *sco
                       jinja_value *out) {
   if (!jinja_new_list(j, out)) return false;
   for (const jinja_node *item = node->list; item; item = item->next) {
-    jinja_value value;
+    jinja_value value = {0};
     if (!jinja_eval(j, item, scope, &value) || !jinja_append(j, out->list, value)) return false;
   }
   if (node->type == JINJA_N_TUPLE) out->kind = JINJA_TUPLE;

@@ -1,13 +1,11 @@
 /* Calling built-ins, and the global functions. */
-#if !defined(_WIN32)
-#define _POSIX_C_SOURCE 200809L /* localtime_r */
-#endif
 #include <string.h>
 #include <time.h>
 
 #include "jinja_eval.h"
 #include "jinja_print.h"
 #include "jinja_text.h"
+#include "os.h"
 
 /* --- Arguments --- */
 
@@ -154,12 +152,7 @@ static bool do_raise_exception(jinja_session *j, const jinja_value *self, const 
 }
 
 static bool local_time(struct tm *broken) {
-  time_t now = time(NULL);
-#if defined(_WIN32)
-  return localtime_s(broken, &now) == 0;
-#else
-  return localtime_r(&now, broken) != NULL;
-#endif
+  return os_local_time(time(NULL), broken);
 }
 
 /* One conversion at a time, and only those of the C standard: what strftime
@@ -167,7 +160,7 @@ static bool local_time(struct tm *broken) {
 static bool do_strftime_now(jinja_session *j, const jinja_value *self, const jinja_value *args,
                             jinja_value *out) {
   (void)self;
-  jinja_string format;
+  jinja_string format = {0};
   jinja_builder b = {0};
   struct tm now;
   if (!jinja_want_string(j, &args[0], "a format for strftime_now", &format)) return false;

@@ -29,7 +29,7 @@ void jinja_end(jinja_session *j) {
   }
 }
 
-bool jinja_fail(jinja_session *j, gust_status status, const char *format, ...) {
+bool(jinja_fail)(jinja_session *j, gust_status status, const char *format, ...) {
   char text[480];
   va_list args;
   va_start(args, format);

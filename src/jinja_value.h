@@ -42,6 +42,9 @@ void *jinja_alloc(jinja_session *j, size_t count, size_t size);
 
 /* "chat template line N: ..."; always false, to be returned. */
 bool jinja_fail(jinja_session *j, gust_status status, const char *format, ...) GUST_PRINTF(3, 4);
+#ifdef __clang_analyzer__ /* as in status.h */
+#define jinja_fail(j, status, ...) ((jinja_fail)(j, status, __VA_ARGS__), false)
+#endif
 
 /* Counts work that is done; false when a template works longer than it may. */
 bool jinja_charge(jinja_session *j, size_t steps);

@@ -6,27 +6,30 @@
 
 #define CACHE_MEMORY "the key-value cache (fewer positions or a smaller type need less)"
 
-gust_status gust_kv_cache_create(gust_kv_cache *cache, const gust_config *config, int kv_type,
-                                 size_t positions, size_t batch, gust_error *err) {
+uint64_t gust_kv_cache_plan(gust_kv_cache *cache, const gust_config *config, int kv_type,
+                            size_t positions, size_t batch) {
   memset(cache, 0, sizeof *cache);
   cache->kv_heads = config->kv_heads;
   cache->window = config->sliding_window;
   cache->key_bytes = gust_round_up(gust_key_tile_bytes(kv_type, config->head_dim), 64);
   cache->value_bytes = gust_round_up(gust_value_tile_bytes(kv_type, config->head_dim), 64);
-  cache->layer_bytes = (cache->key_bytes + cache->value_bytes) * config->kv_heads;
-  cache->chunk_bytes = cache->layer_bytes * config->layers;
   size_t chunks = (positions + GUST_CHUNK - 1) / GUST_CHUNK;
   /* A batch stores all its positions before its first token looks back a whole
    * window; both ends may cut a chunk. */
   size_t ring = cache->window ? (cache->window + batch + GUST_CHUNK - 1) / GUST_CHUNK + 1 : chunks;
   cache->ring_chunks = ring < chunks ? ring : chunks;
-  if (cache->chunk_bytes > SIZE_MAX / 2 / cache->ring_chunks)
-    return gust_fail(err, GUST_E_ARGUMENT, "a context of %zu positions is too large for memory",
-                     positions);
-  cache->reserved = cache->chunk_bytes * cache->ring_chunks;
+  /* By the ranges of a configuration at most 2^30, 2^42 and 2^60. */
+  uint64_t layer = (uint64_t)(cache->key_bytes + cache->value_bytes) * config->kv_heads;
+  uint64_t chunk = layer * config->layers, bytes = chunk * cache->ring_chunks;
+  cache->layer_bytes = (size_t)layer;
+  cache->chunk_bytes = (size_t)chunk;
+  cache->reserved = (size_t)bytes;
+  return bytes;
+}
+
+gust_status gust_kv_cache_reserve(gust_kv_cache *cache, gust_error *err) {
   cache->base = os_reserve(cache->reserved);
-  if (!cache->base) return gust_fail_memory(err, CACHE_MEMORY, cache->reserved);
-  return GUST_OK;
+  return cache->base ? GUST_OK : gust_fail_memory(err, CACHE_MEMORY, cache->reserved);
 }
 
 void gust_kv_cache_destroy(gust_kv_cache *cache) {

@@ -24,9 +24,12 @@ typedef struct gust_kv_cache {
   size_t window;       /* 0: none */
 } gust_kv_cache;
 
-/* Room for `positions`, fed in batches of at most `batch`. */
-gust_status gust_kv_cache_create(gust_kv_cache *cache, const gust_config *config, int kv_type,
-                                 size_t positions, size_t batch, gust_error *err);
+/* Sizes for `positions`, fed in batches of at most `batch`, without memory yet. Returns
+ * the bytes that gust_kv_cache_reserve will take for all of them; where size_t cannot
+ * hold those, the cache is not to be reserved. */
+uint64_t gust_kv_cache_plan(gust_kv_cache *cache, const gust_config *config, int kv_type,
+                            size_t positions, size_t batch);
+gust_status gust_kv_cache_reserve(gust_kv_cache *cache, gust_error *err);
 void gust_kv_cache_destroy(gust_kv_cache *cache);
 
 /* Commits memory for positions [0, end). */

@@ -160,10 +160,23 @@ gust_status gust_model_resolve(gust_model *model, const char *where, gust_error 
   return status;
 }
 
+bool gust_guard_mapped_files(void) {
+  return os_guard_maps();
+}
+
+gust_status gust_model_check_file(const gust_model *model, gust_error *err) {
+  uint64_t bytes;
+  if (model->map.bytes == 0 || os_map_unchanged(&model->map, &bytes)) return GUST_OK;
+  return gust_fail_changed(err, model->path, model->map.bytes, bytes);
+}
+
 /* `most`: the file's length when something else follows it, or 0. */
 static gust_status open_header(gust_model *model, const char *path, uint64_t most,
                                gust_error *err) {
-  size_t header_bytes;
+  size_t header_bytes, path_bytes = strlen(path) + 1;
+  model->path = malloc(path_bytes);
+  if (!model->path) return gust_fail_memory(err, "a path", path_bytes);
+  memcpy(model->path, path, path_bytes);
   if (!os_map_file(&model->map, path))
     return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
                      strerror(errno));
@@ -186,6 +199,13 @@ static gust_status open_header(gust_model *model, const char *path, uint64_t mos
   return status;
 }
 
+/* What is wrong with a file that changes while it is read says little: that it does
+ * is named instead. */
+static gust_status name_change(const gust_model *model, gust_status status, gust_error *err) {
+  gust_status changed = gust_model_check_file(model, err);
+  return changed ? changed : status;
+}
+
 gust_status gust_model_open(gust_model **out, const char *path, const gust_model_options *options,
                             gust_error *err) {
   static const gust_model_options defaults;
@@ -195,6 +215,8 @@ gust_status gust_model_open(gust_model **out, const char *path, const gust_model
   if (!options) options = &defaults;
   gust_status status = open_header(model, path, options->bytes, err);
   if (!status) status = gust_model_load(model, path, options, err);
+  if (status == GUST_OK || status == GUST_E_IO || status == GUST_E_FORMAT)
+    status = name_change(model, status, err);
   if (!status) status = gust_model_resolve(model, path, err);
   if (status) {
     gust_model_close(model);
@@ -211,6 +233,7 @@ void gust_model_close(gust_model *model) {
   gust_tokenizer_destroy(model->tokenizer);
   gust_header_clear(&model->header);
   free(model->layers);
+  free(model->path);
   if (model->copy) os_release(model->copy, model->copy_bytes);
   os_unmap_file(&model->map);
   free(model);
@@ -276,6 +299,8 @@ gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progres
       gust_xxh64_update(&hash, model->file + t->offset + at, n);
       at += n;
       done += n;
+      gust_status status = gust_model_check_file(model, err);
+      if (status) return status;
       if (progress && progress(user, done, total))
         return gust_fail(err, GUST_E_CANCELLED, "verification was cancelled");
     }

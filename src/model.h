@@ -25,6 +25,7 @@ struct gust_model {
   gust_header header;
   gust_model_info info;
   gust_tokenizer *tokenizer;
+  char *path; /* of the file; NULL when there is none */
   os_map map; /* GUST_LOAD_MMAP, and while copying */
   void *copy; /* GUST_LOAD_COPY: the whole file in huge pages */
   size_t copy_bytes;
@@ -38,6 +39,11 @@ struct gust_model {
  * `header` places in `file`, and fills in `info` (but info.load). `where` begins
  * errors. */
 gust_status gust_model_resolve(gust_model *model, const char *where, gust_error *err);
+
+/* Fails with GUST_E_IO when the mapped file was changed in place since it was opened:
+ * to be asked after its weights were read and before what came of them is handed
+ * out. A copy cannot change. */
+gust_status gust_model_check_file(const gust_model *model, gust_error *err);
 
 /* What GUST_LOAD_AUTO leaves free besides the copy: caches, scratch, other
  * programs. */

@@ -6,9 +6,11 @@
 #include "model_load.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "pool.h"
 
 /* The file is taken in parts of this size, which threads share; progress is
@@ -47,6 +49,36 @@ static void fetch_parts(void *arg, size_t begin, size_t end, unsigned worker) {
   }
 }
 
+/* --- checking a copy ------------------------------------------------------------- */
+
+typedef struct sum_job {
+  const gust_model *model;
+  atomic_bool differs;
+} sum_job;
+
+static void sum_tensors(void *arg, size_t begin, size_t end, unsigned worker) {
+  sum_job *job = arg;
+  (void)worker;
+  for (size_t i = begin; i < end; i++) {
+    const gust_tensor *t = &job->model->header.tensors[i];
+    if (gust_xxh64_of(job->model->file + t->offset, (size_t)t->bytes, 0) != t->checksum)
+      atomic_store(&job->differs, true);
+  }
+}
+
+/* All bytes have just passed through memory: summing them with all threads adds little. */
+static gust_status check_copy(const gust_model *model, gust_pool *pool, const char *path,
+                              gust_error *err) {
+  sum_job job = {.model = model};
+  gust_error which;
+  gust_pool_run(pool, sum_tensors, &job, model->header.tensor_count, 1);
+  if (!atomic_load(&job.differs)) return GUST_OK;
+  gust_status status = gust_model_verify(model, NULL, NULL, &which);
+  return status ? gust_fail(err, status, "%s: %s", path, which.text) : GUST_OK;
+}
+
+/* --- reading it all -------------------------------------------------------------- */
+
 static gust_status run_steps(load_job *job, gust_pool *pool, gust_pool_fn *fn, const char *path,
                              const gust_model_options *options, gust_error *err) {
   for (job->begin = 0; job->begin < job->bytes;) {
@@ -66,8 +98,8 @@ static gust_status run_steps(load_job *job, gust_pool *pool, gust_pool_fn *fn, c
   return GUST_OK;
 }
 
-static gust_status run_job(load_job *job, gust_pool_fn *fn, const char *path,
-                           const gust_model_options *options, gust_error *err) {
+static gust_status run_job(const gust_model *model, load_job *job, gust_pool_fn *fn,
+                           const char *path, const gust_model_options *options, gust_error *err) {
   unsigned threads = gust_default_threads();
   gust_pool *pool = gust_pool_create(threads);
   job->errors = calloc(threads, sizeof *job->errors);
@@ -76,14 +108,22 @@ static gust_status run_job(load_job *job, gust_pool_fn *fn, const char *path,
     status = gust_fail(err, GUST_E_MEMORY, "%s: cannot start %u threads to read it", path, threads);
   else
     status = run_steps(job, pool, fn, path, options, err);
+  if (!status && job->target) status = check_copy(model, pool, path, err);
   free(job->errors);
   gust_pool_destroy(pool);
   return status;
 }
 
+/* --- the two ways ---------------------------------------------------------------- */
+
 static gust_status copy_file(gust_model *model, const char *path, const gust_model_options *options,
-                             gust_error *err) {
-  uint64_t bytes = 0;
+                             uint64_t available, gust_error *err) {
+  uint64_t bytes = model->header.file_bytes;
+  if (bytes > SIZE_MAX / 2 || (available && bytes > available))
+    return gust_fail(err, GUST_E_MEMORY,
+                     "%s: expected %llu bytes of free memory for a copy, found %llu; mapping the "
+                     "file (--load mmap) needs none",
+                     path, (unsigned long long)bytes, (unsigned long long)available);
   os_file file = os_open_read(path, &bytes);
   if (file < 0)
     return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
@@ -100,12 +140,12 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
                                 model->copy_bytes);
   }
   if (!status) {
+    model->file = model->copy;
     load_job job = {
         .map = &model->map, .file = file, .target = model->copy, .bytes = model->copy_bytes};
-    status = run_job(&job, copy_parts, path, options, err);
+    status = run_job(model, &job, copy_parts, path, options, err);
   }
   os_close(file);
-  if (!status) model->file = model->copy;
   return status;
 }
 
@@ -117,7 +157,7 @@ static gust_status map_file(gust_model *model, const char *path, const gust_mode
   uint64_t bytes = model->header.file_bytes;
   if (options->lazy || bytes > available) return GUST_OK;
   load_job job = {.map = &model->map, .bytes = bytes};
-  return run_job(&job, fetch_parts, path, options, err);
+  return run_job(model, &job, fetch_parts, path, options, err);
 }
 
 gust_status gust_model_load(gust_model *model, const char *path, const gust_model_options *options,
@@ -131,6 +171,6 @@ gust_status gust_model_load(gust_model *model, const char *path, const gust_mode
   if (load == GUST_LOAD_AUTO)
     load = gust_auto_copies(model->header.file_bytes, available) ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
   model->info.load = load;
-  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, err);
+  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, available, err);
   return map_file(model, path, options, available, err);
 }

@@ -21,7 +21,7 @@ const char *gust_status_name(gust_status status) {
   return "unknown status";
 }
 
-gust_status gust_fail(gust_error *err, gust_status status, const char *format, ...) {
+gust_status(gust_fail)(gust_error *err, gust_status status, const char *format, ...) {
   if (!err) return status;
   err->status = status;
   va_list args;
@@ -34,7 +34,20 @@ gust_status gust_fail(gust_error *err, gust_status status, const char *format, .
   return status;
 }
 
-gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes) {
+gust_status(gust_fail_changed)(gust_error *err, const char *path, uint64_t expected,
+                               uint64_t found) {
+  if (found != expected)
+    return gust_fail(err, GUST_E_IO,
+                     "%s: changed while in use: expected %llu bytes as when it was opened, found "
+                     "%llu; put the whole file back and start again",
+                     path, (unsigned long long)expected, (unsigned long long)found);
+  return gust_fail(err, GUST_E_IO,
+                   "%s: changed while in use: expected it as when it was opened, found it written "
+                   "to or unreadable in part; put the whole file back and start again",
+                   path);
+}
+
+gust_status(gust_fail_memory)(gust_error *err, const char *what, size_t bytes) {
   return gust_fail(err, GUST_E_MEMORY, "out of memory: %s needs %zu bytes; free some or use less",
                    what, bytes);
 }

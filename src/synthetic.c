@@ -10,6 +10,7 @@
 #include "model.h"
 #include "panel.h"
 #include "pool.h"
+#include "random64.h"
 
 /* Panels between two calls of the progress function. */
 #define PANELS_PER_STEP 512u
@@ -179,16 +180,6 @@ static gust_status add_all_tensors(gust_header *header, gust_type type, gust_err
 
 /* --- weights ------------------------------------------------------------------------- */
 
-/* splitmix64 (Steele, Lea and Flood 2014). */
-static uint64_t mix(uint64_t z) {
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
-}
-static uint64_t draw(uint64_t *state) {
-  return mix(*state += 0x9e3779b97f4a7c15u);
-}
-
 /* What random bytes amount to, so that row scales can make the root mean square
  * of the weights what it should be:
  *   q4 scales have magnitudes 32 .. 63 and 33 .. 64, rms 48.9; uniform codes
@@ -204,7 +195,7 @@ static uint64_t draw(uint64_t *state) {
 
 static void put_random(uint8_t *p, size_t bytes, uint64_t set, uint64_t *state) {
   for (size_t i = 0; i < bytes; i += 8) {
-    uint64_t word = draw(state) | set;
+    uint64_t word = gust_random64(state) | set;
     memcpy(p + i, &word, 8);
   }
 }
@@ -213,7 +204,7 @@ static void fill_q4(uint8_t *panel, size_t bytes, uint64_t *state) {
   for (uint8_t *p = panel, *end = panel + bytes; p < end; p += GUST_Q4_TILE_BYTES) {
     for (size_t i = 0; i < GUST_LINE; i += 8) {
       /* The bit below the sign is its opposite: a magnitude from 32 on. */
-      uint64_t word = draw(state);
+      uint64_t word = gust_random64(state);
       word = (word & ~EACH_BYTE(0x40)) | (~word >> 1 & EACH_BYTE(0x40));
       memcpy(p + i, &word, 8);
     }
@@ -230,7 +221,7 @@ static void fill_q8(uint8_t *panel, size_t bytes, uint64_t *state) {
 }
 
 static void draw_floats(float values[4], float unit, uint64_t *state) {
-  uint64_t word = draw(state);
+  uint64_t word = gust_random64(state);
   for (int i = 0; i < 4; i++) values[i] = unit * (float)((int)(word >> 16 * i & 0xffff) - 0x8000);
 }
 
@@ -268,7 +259,7 @@ static void fill_panels(void *arg, size_t begin, size_t end, unsigned worker) {
   for (size_t i = begin; i < end; i++) {
     size_t panel = job->first_panel + i;
     uint8_t *p = job->data + panel * job->panel_bytes;
-    uint64_t state = mix(job->seed << 32 | panel);
+    uint64_t state = gust_mix64(job->seed << 32 | panel);
     switch (job->type) {
       case GUST_TYPE_Q4: fill_q4(p, job->panel_bytes, &state); break;
       case GUST_TYPE_Q8: fill_q8(p, job->panel_bytes, &state); break;

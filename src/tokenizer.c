@@ -188,7 +188,7 @@ static bool has_option(const encoder *e, uint32_t option) {
 /* Makes e->marked hold the text with marks; its length, or 0: out of memory. */
 static size_t mark_stretch(encoder *e, bool prefix, const char *text, size_t bytes) {
   size_t room = GUST_SPACE_MARK_BYTES * (bytes + 1);
-  if (room > e->marked_room) {
+  if (!e->marked || room > e->marked_room) {
     free(e->marked);
     e->marked = malloc(room);
     e->marked_room = e->marked ? room : 0;
@@ -241,6 +241,7 @@ static bool encode_stretch(encoder *e, size_t begin, size_t end) {
     origin.marked = !has_option(e, GUST_TOKENIZER_KEEP_SPACES);
     origin.raw_at = begin;
   }
+  /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the caller frees e->marked */
   if (!e->parse_special) return encode_part(e, text, bytes);
   gust_splitter splitter = make_splitter(e, &t->normalized, text, bytes, origin);
   gust_text_part part;

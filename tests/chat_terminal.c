@@ -1,5 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* setenv */
-
 #include "chat_terminal.h"
 
 #include <stdarg.h>
@@ -8,15 +6,16 @@
 #include <string.h>
 
 #include "check.h"
+#include "host.h"
 #include "run_gust.h"
 
 #define PATIENCE 60.0 /* seconds; machines that run tests are busy */
 
 void chat_terminal_prepare(void) {
   run_gust_binary();
-  if (setenv("XDG_STATE_HOME", check_temp(), 1) != 0 || setenv("TERM", "xterm", 1) != 0 ||
-      setenv("NO_COLOR", "1", 1) != 0)
-    check_fatal("setenv", "no memory");
+  host_set_env("XDG_STATE_HOME", check_temp());
+  host_set_env("TERM", "xterm");
+  host_set_env("NO_COLOR", "1");
 }
 
 void chat_terminal_expect(run_terminal *terminal, const char *text) {

@@ -1,20 +1,17 @@
-#define _XOPEN_SOURCE 700 /* mkdtemp, nftw */
-
 #include "check.h"
 
-#include <dirent.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+
+#include "host.h"
+#include "os.h"
 
 /* After so many the rest is only counted. */
 #define FAILURES_SHOWN 40
 
 static long checks_run, checks_failed;
-static char temp_folder[256];
+static char temp_folder[1024];
 
 bool check_that(bool held, const char *file, int line, const char *what) {
   checks_run++;
@@ -54,6 +51,10 @@ void check_skip(const char *why) {
   exit(77);
 }
 
+void check_part_skipped(const char *part, const char *why) {
+  printf("not run: %s: %s\n", part, why);
+}
+
 void check_fatal(const char *what, const char *detail) {
   fprintf(stderr, "cannot go on: %s: %s\n", what, detail);
   exit(1);
@@ -87,27 +88,37 @@ const char *check_demo(void) {
   return env_or("GUST_TEST_DEMO", "models/demo");
 }
 
-const char *check_refs(const char *name) {
-  const char *folder = env_or("GUST_TEST_REFS", NULL);
-  struct stat st;
-  if (!folder) return NULL;
-  const char *path = keep_path(folder, name);
-  return stat(path, &st) == 0 ? path : NULL;
+bool check_emulated(void) {
+  return env_or("GUST_TEST_EMULATED", NULL) != NULL;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw) {
-  (void)st, (void)type, (void)ftw;
-  return remove(path);
+const char *check_refs(const char *name) {
+  const char *folder = env_or("GUST_TEST_REFS", NULL);
+  if (!folder) return NULL;
+  const char *path = keep_path(folder, name);
+  return host_exists(path) ? path : NULL;
+}
+
+/* Links are removed, not followed. */
+static bool remove_tree(void *user, const char *name) {
+  const char *folder = user;
+  char path[4096];
+  int bytes = snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (bytes < 0 || (size_t)bytes >= sizeof path || host_remove(path)) return false;
+  os_list_folder(path, remove_tree, path);
+  host_remove(path);
+  return false;
 }
 
 static void remove_temp(void) {
-  nftw(temp_folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+  os_list_folder(temp_folder, remove_tree, temp_folder);
+  host_remove(temp_folder);
 }
 
 const char *check_temp(void) {
   if (!*temp_folder) {
-    snprintf(temp_folder, sizeof temp_folder, "%s/gust-test-XXXXXX", env_or("TMPDIR", "/tmp"));
-    if (!mkdtemp(temp_folder)) check_fatal("no temporary folder", temp_folder);
+    if (!host_make_temp_folder(temp_folder, sizeof temp_folder))
+      check_fatal("no temporary folder", temp_folder);
     atexit(remove_temp);
   }
   return temp_folder;
@@ -117,17 +128,34 @@ const char *check_temp_file(const char *name) {
   return keep_path(check_temp(), name);
 }
 
+static bool count_name(void *user, const char *name) {
+  *(size_t *)user += name[0] != '.';
+  return false;
+}
+
 size_t check_files_in(const char *folder) {
   size_t count = 0;
-  DIR *dir = opendir(folder);
-  if (!dir) check_fatal("no folder", folder);
-  for (struct dirent *e; (e = readdir(dir));) count += e->d_name[0] != '.';
-  closedir(dir);
+  if (!os_list_folder(folder, count_name, &count)) check_fatal("no folder", folder);
   return count;
 }
 
+unsigned long long check_file_bytes(const char *path) {
+  uint64_t bytes;
+  os_file file = os_open_read(path, &bytes);
+  if (file == -1) check_fatal("cannot open", path);
+  os_close(file);
+  return bytes;
+}
+
+void check_cut_file(const char *path, unsigned long long bytes) {
+  uint64_t before;
+  os_file file = os_open_update(path, &before);
+  if (file == -1 || !os_truncate(file, bytes)) check_fatal("cannot truncate", path);
+  os_close(file);
+}
+
 char *check_read_file(const char *path, size_t *bytes) {
-  FILE *file = fopen(path, "rb");
+  FILE *file = os_fopen(path, "rb");
   if (!file || fseek(file, 0, SEEK_END) != 0) check_fatal("cannot read", path);
   long size = ftell(file);
   rewind(file);
@@ -140,7 +168,7 @@ char *check_read_file(const char *path, size_t *bytes) {
 }
 
 void check_write_file(const char *path, const void *data, size_t bytes) {
-  FILE *file = fopen(path, "wb");
+  FILE *file = os_fopen(path, "wb");
   if (!file || fwrite(data, 1, bytes, file) != bytes || fclose(file) != 0)
     check_fatal("cannot write", path);
 }

@@ -22,6 +22,8 @@ bool check_contains(const char *text, const char *part, const char *file, int li
 int check_finish(void);
 /* Ends the process with 77. */
 _Noreturn void check_skip(const char *why);
+/* Says in the test's output that a part of it has nothing to test on this system. */
+void check_part_skipped(const char *part, const char *why);
 /* Ends the process with 1: the test cannot go on. */
 _Noreturn void check_fatal(const char *what, const char *detail);
 
@@ -33,8 +35,17 @@ const char *check_temp(void);             /* a fresh folder, removed at the end 
 /* "<check_temp()>/NAME". */
 const char *check_temp_file(const char *name);
 
+/* Whether the processor is emulated, so that arithmetic takes some fifty times as
+ * long ($GUST_TEST_EMULATED): a test then makes the same checks of shorter sequences. */
+bool check_emulated(void);
+
 /* How many files a folder holds, hidden ones apart. */
 size_t check_files_in(const char *folder);
+
+/* The length of a file; ends the test when there is none. */
+unsigned long long check_file_bytes(const char *path);
+/* Makes a file so long: shorter, or longer by zeros. */
+void check_cut_file(const char *path, unsigned long long bytes);
 
 /* A whole file, NUL-terminated, to be freed. */
 char *check_read_file(const char *path, size_t *bytes);

@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "check.h"
+#include "os.h"
+#include "status.h"
 
 /* --- text that grows ------------------------------------------------------------- */
 
@@ -26,11 +27,8 @@ static void append(text *t, const void *data, size_t bytes) {
   t->data[t->bytes] = 0;
 }
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static void
-print(text *t, const char *format, ...) {
+GUST_PRINTF(2, 3)
+static void print(text *t, const char *format, ...) {
   char line[512];
   va_list args;
   va_start(args, format);
@@ -64,16 +62,8 @@ static void add(maker_model *m, const char *name, size_t rows, size_t columns,
     t->values[i] = (float)((int)(check_random(seed) % 255) - 127) / 64.0f;
 }
 
-maker_model maker_small(bool tied, bool with_head) {
-  maker_model m = {.vocab = 300,
-                   .hidden = 36,
-                   .ffn = 150,
-                   .layers = 2,
-                   .heads = 6,
-                   .kv_heads = 2,
-                   .head_dim = 6,
-                   .tied = tied,
-                   .with_head = with_head};
+/* Adds the tensors of a model whose sizes are there. */
+static maker_model fill(maker_model m) {
   unsigned long long seed = 5;
   unsigned q = m.heads * m.head_dim, kv = m.kv_heads * m.head_dim;
   add(&m, "model.embed_tokens.weight", m.vocab, m.hidden, &seed);
@@ -93,8 +83,31 @@ maker_model maker_small(bool tied, bool with_head) {
     }
   }
   add(&m, "model.norm.weight", m.hidden, 0, &seed);
-  if (with_head) add(&m, "lm_head.weight", m.vocab, m.hidden, &seed);
+  if (m.with_head) add(&m, "lm_head.weight", m.vocab, m.hidden, &seed);
   return m;
+}
+
+maker_model maker_small(bool tied, bool with_head) {
+  return fill((maker_model){.vocab = 300,
+                            .hidden = 36,
+                            .ffn = 150,
+                            .layers = 2,
+                            .heads = 6,
+                            .kv_heads = 2,
+                            .head_dim = 6,
+                            .tied = tied,
+                            .with_head = with_head});
+}
+
+maker_model maker_tiny(void) {
+  return fill((maker_model){.vocab = 264,
+                            .hidden = 4,
+                            .ffn = 6,
+                            .layers = 1,
+                            .heads = 2,
+                            .kv_heads = 1,
+                            .head_dim = 2,
+                            .with_head = true});
 }
 
 void maker_free(maker_model *m) {
@@ -203,7 +216,7 @@ static void remove_old(const char *folder) {
 }
 
 void maker_write(const maker_model *m, const char *folder, const char *dtype, unsigned shards) {
-  mkdir(folder, 0777);
+  os_make_folder(folder);
   remove_old(folder);
   write_config(m, folder);
   write_tokenizer(folder);

@@ -23,6 +23,9 @@ typedef struct maker_model {
 
 /* Two layers with widths that are no multiple of 16. */
 maker_model maker_small(bool tied, bool with_head);
+/* One layer, as little in it as the tokenizer allows: for tests that convert thousands
+ * of times. */
+maker_model maker_tiny(void);
 void maker_free(maker_model *model);
 
 /* Writes config.json, tokenizer.json and the weights into `folder`, which is

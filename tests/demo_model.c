@@ -17,6 +17,12 @@ const char *demo_model_path(const char *type) {
   return path && *path ? path : NULL;
 }
 
+uint64_t demo_model_logits_hash(const char *type) {
+  if (strcmp(type, "q4") == 0) return 0xd2455d243f4ddfbcu;
+  if (strcmp(type, "q8") == 0) return 0xe5aa190fa2c58f59u;
+  return 0x63e3a5807bb53a4bu; /* the checkpoint is bfloat16: f32 computes the same */
+}
+
 gust_model *model_open_or_die(const char *path) {
   gust_model *model;
   gust_error err;

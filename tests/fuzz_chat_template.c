@@ -1,17 +1,11 @@
 /* libFuzzer: the input is a template, and as much of it as follows a zero byte
  * a message. Whatever it says, rendering ends, in a text or in one error line,
  * and the spans lie in order inside the text. */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chat_template.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool held) {
-  if (!held) abort();
-}
+#include "fuzz_support.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   char *source = malloc(size + 1);
@@ -31,14 +25,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   gust_error err = {GUST_OK, ""};
   if (gust_template_render(source, &input, &r, &err) == GUST_OK) {
     size_t at = 0;
-    require(r.text[r.bytes] == 0);
+    fuzz_require(r.text[r.bytes] == 0);
     for (size_t i = 0; i < r.literal_count; i++) {
-      require(r.literal[i].begin < r.literal[i].end && (i == 0 || r.literal[i].begin > at));
+      fuzz_require(r.literal[i].begin < r.literal[i].end && (i == 0 || r.literal[i].begin > at));
       at = r.literal[i].end;
     }
-    require(at <= r.bytes);
+    fuzz_require(at <= r.bytes);
   } else {
-    require(r.text == NULL && r.literal == NULL && err.text[0] != 0);
+    fuzz_require(r.text == NULL && r.literal == NULL && err.text[0] != 0);
   }
   gust_rendered_clear(&r);
   free(source);

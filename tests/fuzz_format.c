@@ -6,25 +6,16 @@
 
 #include "checksum.h"
 #include "format.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool held) {
-  if (!held) abort();
-}
-
-static void put64(uint8_t *to, uint64_t value) {
-  for (int i = 0; i < 8; i++) to[i] = (uint8_t)(value >> (8 * i));
-}
+#include "fuzz_support.h"
 
 /* Offsets in the prologue: docs/FORMAT.md. */
 static uint64_t seal(uint8_t *bytes, size_t size) {
-  put64(bytes + 16, size);
+  fuzz_put64(bytes + 16, size);
   gust_xxh64 sum;
   gust_xxh64_begin(&sum, 0);
   gust_xxh64_update(&sum, bytes, 32);
   gust_xxh64_update(&sum, bytes + GUST_PROLOGUE_BYTES, size - GUST_PROLOGUE_BYTES);
-  put64(bytes + 32, gust_xxh64_end(&sum));
+  fuzz_put64(bytes + 32, gust_xxh64_end(&sum));
   uint64_t file_bytes = 0;
   for (int i = 0; i < 8; i++) file_bytes |= (uint64_t)bytes[24 + i] << (8 * i);
   return file_bytes;
@@ -35,18 +26,19 @@ static void check_again(const gust_header *header) {
   size_t count = 0;
   gust_header again;
   gust_error err = {0};
-  require(gust_header_encode(header, &bytes, &count, &err) == GUST_OK);
-  require(gust_header_decode(&again, bytes, count, header->file_bytes, "again", &err) == GUST_OK);
-  require(again.tensor_count == header->tensor_count);
+  fuzz_require(gust_header_encode(header, &bytes, &count, &err) == GUST_OK);
+  fuzz_require(gust_header_decode(&again, bytes, count, header->file_bytes, "again", &err) ==
+               GUST_OK);
+  fuzz_require(again.tensor_count == header->tensor_count);
   const gust_receipt *receipt = &header->receipt;
-  require(again.receipt.exists == receipt->exists &&
-          again.receipt.logits_hash == receipt->logits_hash &&
-          again.receipt.part_count == receipt->part_count &&
-          again.receipt.measured == receipt->measured &&
-          again.receipt.quality.kl_mean == receipt->quality.kl_mean);
+  fuzz_require(again.receipt.exists == receipt->exists &&
+               again.receipt.logits_hash == receipt->logits_hash &&
+               again.receipt.part_count == receipt->part_count &&
+               again.receipt.measured == receipt->measured &&
+               again.receipt.quality.kl_mean == receipt->quality.kl_mean);
   for (size_t i = 0; i < again.tensor_count; i++)
-    require(again.tensors[i].offset == header->tensors[i].offset &&
-            strcmp(again.tensors[i].name, header->tensors[i].name) == 0);
+    fuzz_require(again.tensors[i].offset == header->tensors[i].offset &&
+                 strcmp(again.tensors[i].name, header->tensors[i].name) == 0);
   gust_header_clear(&again);
   free(bytes);
 }
@@ -62,15 +54,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   gust_header header;
   gust_status status = gust_header_size(bytes, file_bytes, "fuzz", &count, &err);
   if (status == GUST_OK) {
-    require(count == size);
+    fuzz_require(count == size);
     status = gust_header_decode(&header, bytes, size, file_bytes, "fuzz", &err);
     if (status == GUST_OK) {
-      require(header.file_bytes == file_bytes);
+      fuzz_require(header.file_bytes == file_bytes);
       check_again(&header);
       gust_header_clear(&header);
     }
   }
-  if (status != GUST_OK) require(err.text[0] && !strchr(err.text, '\n'));
+  if (status != GUST_OK) fuzz_require_line(&err);
   free(bytes);
   return 0;
 }

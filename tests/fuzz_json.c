@@ -1,15 +1,9 @@
 /* libFuzzer: the input is parsed; whatever it says, that ends in one error line
  * or in a tree that can be walked and asked everything. */
 #include <stdlib.h>
-#include <string.h>
 
+#include "fuzz_support.h"
 #include "json.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool held) {
-  if (!held) abort();
-}
 
 /* The parser bounds the depth. Returns the number of values below. */
 static size_t walk(const json_value *value) {
@@ -17,16 +11,16 @@ static size_t walk(const json_value *value) {
   double number;
   int64_t integer;
   bool truth;
-  require(json_type_name(json_type_of(value)) != NULL);
+  fuzz_require(json_type_name(json_type_of(value)) != NULL);
   json_double(value, &number);
-  if (json_int64(value, -5, 5, &integer)) require(integer >= -5 && integer <= 5);
+  if (json_int64(value, -5, 5, &integer)) fuzz_require(integer >= -5 && integer <= 5);
   json_bool(value, &truth);
   for (const json_value *v = json_first(value); v; v = json_next(value, v)) {
-    if (json_is(value, JSON_OBJECT)) require(json_key(v, &bytes) != NULL);
+    if (json_is(value, JSON_OBJECT)) fuzz_require(json_key(v, &bytes) != NULL);
     below += 1 + walk(v);
     children++;
   }
-  require(children == json_count(value));
+  fuzz_require(children == json_count(value));
   return below;
 }
 
@@ -36,11 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     gust_error err = {0};
     gust_status status =
         json_parse(&doc, (const char *)data, size, "fuzz", unique ? JSON_UNIQUE_KEYS : 0, &err);
-    require((status == GUST_OK) == (doc != NULL));
+    fuzz_require((status == GUST_OK) == (doc != NULL));
     if (status == GUST_OK)
-      require(walk(json_root(doc)) < size);
+      fuzz_require(walk(json_root(doc)) < size);
     else
-      require(err.text[0] && !strchr(err.text, '\n'));
+      fuzz_require_line(&err);
     json_free(doc);
   }
   return 0;

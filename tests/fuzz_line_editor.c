@@ -1,25 +1,19 @@
 /* libFuzzer: the input is what a terminal sends, in pieces; whatever it is, the
  * text stays within its bounds with the cursor between characters' bytes, and
  * the screen shows what a fresh one would. The first byte chooses the width. */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/edit_core.h"
 #include "cli/edit_view.h"
+#include "fuzz_support.h"
 #include "screen.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool held) {
-  if (!held) abort();
-}
 
 /* The same beginnings for every line. */
 static void offer(void *user, const char *line, size_t bytes, size_t cursor,
                   completion_list *list) {
   (void)user;
-  require(cursor <= bytes && line[bytes] == 0);
+  fuzz_require(cursor <= bytes && line[bytes] == 0);
   list->begin = cursor / 2;
   completion_offer(list, "/help ");
   completion_offer(list, "/h\xc3\xa4");
@@ -52,10 +46,10 @@ static void look(fuzzed *f) {
   edit_frame_change(&f->out, &nothing, &f->fresh);
   screen_begin(&f->anew, SCREEN_ROWS, f->columns);
   screen_put(&f->anew, f->out.data, f->out.bytes);
-  require(!f->seen.failed && f->seen.row >= f->fresh.cursor_row);
-  require(f->seen.column == f->fresh.cursor_column && f->fresh.rows <= SCREEN_ROWS);
+  fuzz_require(!f->seen.failed && f->seen.row >= f->fresh.cursor_row);
+  fuzz_require(f->seen.column == f->fresh.cursor_column && f->fresh.rows <= SCREEN_ROWS);
   size_t top = f->seen.row - f->fresh.cursor_row;
-  require(screen_same(&f->seen, top, &f->anew, 0, f->fresh.rows));
+  fuzz_require(screen_same(&f->seen, top, &f->anew, 0, f->fresh.rows));
   edit_frame old = f->shown;
   f->shown = f->fresh;
   f->fresh = old;
@@ -66,8 +60,8 @@ static void take_keys(fuzzed *f, bool waited) {
   while (key_reader_next(&f->reader, waited, &key)) {
     edit_action action = edit_core_key(&f->core, &key);
     const edit_buffer *buffer = &f->core.buffer;
-    require(buffer->cursor <= buffer->bytes && buffer->bytes <= EDIT_MOST_BYTES);
-    require(!buffer->text || buffer->text[buffer->bytes] == 0);
+    fuzz_require(buffer->cursor <= buffer->bytes && buffer->bytes <= EDIT_MOST_BYTES);
+    fuzz_require(!buffer->text || buffer->text[buffer->bytes] == 0);
     if (action == EDIT_ACCEPT) edit_core_begin(&f->core);
   }
 }
@@ -88,13 +82,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     /* Pieces as long as their first byte says, which is one of them. */
     size_t piece = 1 + data[at] % 16;
     if (piece > size - at) piece = size - at;
-    require(key_reader_put(&f->reader, (const char *)data + at, piece));
+    fuzz_require(key_reader_put(&f->reader, (const char *)data + at, piece));
     take_keys(f, false);
     look(f);
     at += piece;
   }
   take_keys(f, true);
-  require(!key_reader_is_amid(&f->reader));
+  fuzz_require(!key_reader_is_amid(&f->reader));
   look(f);
   edit_core_clear(&f->core);
   key_reader_clear(&f->reader);

@@ -2,59 +2,41 @@
  * of its header are put right first, and zeros follow up to the length it says the
  * file has: so the header alone is a model. What opens as one is asked everything
  * and fed a few ids, whatever its weights are. */
-#define _XOPEN_SOURCE 700
-
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "checksum.h"
 #include "format.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_support.h"
 
 /* A header can ask for more work than a fuzzer has time for. */
 #define MOST_FILE_BYTES (1u << 23)
 #define MOST_WORK (1u << 16)
 
-static void require(bool held) {
-  if (!held) abort();
-}
-
-static uint64_t get64(const uint8_t *from) {
-  uint64_t value = 0;
-  for (int i = 0; i < 8; i++) value |= (uint64_t)from[i] << (8 * i);
-  return value;
-}
-
-static void put64(uint8_t *to, uint64_t value) {
-  for (int i = 0; i < 8; i++) to[i] = (uint8_t)(value >> (8 * i));
-}
-
 /* Offsets in the prologue: docs/FORMAT.md. Returns the length of the file. */
 static uint64_t seal(uint8_t *bytes, size_t size) {
-  uint64_t header_bytes = get64(bytes + 16);
+  uint64_t header_bytes = fuzz_get64(bytes + 16);
   if (header_bytes < GUST_PROLOGUE_BYTES || header_bytes > size) header_bytes = size;
-  put64(bytes + 16, header_bytes);
+  fuzz_put64(bytes + 16, header_bytes);
   gust_xxh64 sum;
   gust_xxh64_begin(&sum, 0);
   gust_xxh64_update(&sum, bytes, 32);
   gust_xxh64_update(&sum, bytes + GUST_PROLOGUE_BYTES, (size_t)header_bytes - GUST_PROLOGUE_BYTES);
-  put64(bytes + 32, gust_xxh64_end(&sum));
-  return get64(bytes + 24);
+  fuzz_put64(bytes + 32, gust_xxh64_end(&sum));
+  return fuzz_get64(bytes + 24);
 }
 
-static bool write_file(int handle, const uint8_t *data, size_t size) {
+/* Returns its path, NULL when it would be too long. */
+static const char *write_model(const uint8_t *data, size_t size) {
   uint8_t *bytes = malloc(size);
-  require(bytes != NULL);
+  fuzz_require(bytes != NULL);
   memcpy(bytes, data, size);
   uint64_t file_bytes = seal(bytes, size);
-  bool fits = file_bytes <= MOST_FILE_BYTES;
-  if (fits)
-    require(write(handle, bytes, size) == (ssize_t)size &&
-            ftruncate(handle, (off_t)file_bytes) == 0);
+  const char *path = NULL;
+  if (file_bytes <= MOST_FILE_BYTES)
+    path = fuzz_write_long_file("model.gust", bytes, size, (size_t)file_bytes);
   free(bytes);
-  return fits;
+  return path;
 }
 
 static void feed(const gust_model *model) {
@@ -67,11 +49,12 @@ static void feed(const gust_model *model) {
   gust_context *context = NULL;
   gust_error err = {0};
   if (gust_context_create(&context, model, &options, &err) != GUST_OK) {
-    require(err.text[0] && !strchr(err.text, '\n') && !context);
+    fuzz_require_line(&err);
+    fuzz_require(!context);
     return;
   }
-  require(gust_context_feed(context, ids, 3, NULL, NULL, &err) == GUST_OK);
-  require(gust_context_length(context) == 3 && gust_context_logits(context));
+  fuzz_require(gust_context_feed(context, ids, 3, NULL, NULL, &err) == GUST_OK);
+  fuzz_require(gust_context_length(context) == 3 && gust_context_logits(context));
   gust_context_destroy(context);
 }
 
@@ -80,43 +63,40 @@ static void ask(const gust_model *model) {
   gust_tensor_info tensor;
   gust_source_info source;
   for (size_t i = 0; i < info->tensor_count; i++) {
-    require(gust_model_get_tensor(model, i, &tensor) == GUST_OK);
-    require(tensor.bytes <= info->file_bytes && tensor.offset <= info->file_bytes - tensor.bytes);
+    fuzz_require(gust_model_get_tensor(model, i, &tensor) == GUST_OK);
+    fuzz_require(tensor.bytes <= info->file_bytes &&
+                 tensor.offset <= info->file_bytes - tensor.bytes);
   }
   for (size_t i = 0; i < gust_model_source_count(model); i++)
-    require(gust_model_get_source(model, i, &source) == GUST_OK && source.name);
+    fuzz_require(gust_model_get_source(model, i, &source) == GUST_OK && source.name);
   gust_receipt_info receipt;
   if (gust_model_get_receipt(model, &receipt))
-    require(receipt.type_count <= GUST_RECEIPT_TYPES && receipt.relative_error >= 0);
+    fuzz_require(receipt.type_count <= GUST_RECEIPT_TYPES && receipt.relative_error >= 0);
   gust_model_fingerprint(model);
   int32_t *ids = NULL;
   size_t count = 0;
   gust_error err = {0};
   if (gust_tokenize(model, "Once <s>\xff", 9, GUST_TOKENIZE_BOS | GUST_TOKENIZE_SPECIAL, &ids,
                     &count, &err) == GUST_OK)
-    for (size_t i = 0; i < count; i++) require(ids[i] >= 0 && (uint32_t)ids[i] < info->vocab_size);
+    for (size_t i = 0; i < count; i++)
+      fuzz_require(ids[i] >= 0 && (uint32_t)ids[i] < info->vocab_size);
   gust_free(ids);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < GUST_PROLOGUE_BYTES) return 0;
-  char path[] = "/tmp/gust-fuzz-XXXXXX";
-  int handle = mkstemp(path);
-  require(handle >= 0);
-  bool written = write_file(handle, data, size);
-  close(handle);
-  if (written) {
-    const gust_model_options options = {.load = GUST_LOAD_MMAP};
-    gust_model *model = NULL;
-    gust_error err = {0};
-    if (gust_model_open(&model, path, &options, &err) == GUST_OK) {
-      ask(model);
-      feed(model);
-    } else {
-      require(err.text[0] && !strchr(err.text, '\n') && !model);
-    }
-    gust_model_close(model);
+  const char *path = write_model(data, size);
+  if (!path) return 0;
+  const gust_model_options options = {.load = GUST_LOAD_MMAP};
+  gust_model *model = NULL;
+  gust_error err = {0};
+  if (gust_model_open(&model, path, &options, &err) == GUST_OK) {
+    ask(model);
+    feed(model);
+  } else {
+    fuzz_require_line(&err);
+    fuzz_require(!model);
   }
-  unlink(path);
+  gust_model_close(model);
   return 0;
 }

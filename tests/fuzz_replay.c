@@ -1,15 +1,13 @@
 /* Runs a fuzz target without a fuzzing engine: over every file given and every
  * file in the folders given, one level deep. Exits 77 when there was none. */
-#define _XOPEN_SOURCE 700
-
-#include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "check.h"
+#include "host.h"
+#include "os.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -28,27 +26,45 @@ static void replay(const char *path) {
   free(data);
 }
 
+typedef struct name_list {
+  char **names;
+  size_t count;
+} name_list;
+
+static bool add_name(void *user, const char *name) {
+  name_list *list = user;
+  char **grown = realloc(list->names, (list->count + 1) * sizeof *grown);
+  char *copy = malloc(strlen(name) + 1);
+  if (!grown || !copy) check_fatal("out of memory", name);
+  list->names = grown;
+  list->names[list->count++] = strcpy(copy, name);
+  return false;
+}
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static size_t replay_all(const char *path) {
-  struct stat st;
-  if (stat(path, &st) != 0) return 0;
-  if (!S_ISDIR(st.st_mode)) {
+  if (!os_is_folder(path)) {
+    if (!host_exists(path)) return 0;
     replay(path);
     return 1;
   }
-  struct dirent **names = NULL;
-  int count = scandir(path, &names, NULL, alphasort);
+  name_list list = {0};
   size_t replayed = 0;
-  for (int i = 0; i < count; i++) {
+  if (!os_list_folder(path, add_name, &list)) check_fatal("cannot list", path);
+  if (list.count) qsort(list.names, list.count, sizeof *list.names, compare_names);
+  for (size_t i = 0; i < list.count; i++) {
     char file[4096];
-    int n = snprintf(file, sizeof file, "%s/%s", path, names[i]->d_name);
-    bool fits = n > 0 && (size_t)n < sizeof file && stat(file, &st) == 0;
-    if (fits && S_ISREG(st.st_mode)) {
+    int n = snprintf(file, sizeof file, "%s/%s", path, list.names[i]);
+    if (n > 0 && (size_t)n < sizeof file && !os_is_folder(file)) {
       replay(file);
       replayed++;
     }
-    free(names[i]);
+    free(list.names[i]);
   }
-  free(names);
+  free(list.names);
   return replayed;
 }
 

@@ -1,21 +1,13 @@
 /* libFuzzer: the input is a .safetensors file, the length of whose header is put
  * right first. What is accepted has tensors that lie side by side up to the file's
  * end, and whose every element can be read. */
-#define _XOPEN_SOURCE 700
-
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "fuzz_support.h"
 #include "safetensors.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 #define LENGTH_BYTES 8u
-
-static void require(bool held) {
-  if (!held) abort();
-}
 
 /* A header ends with the input's last brace, unless the length's top bit is set:
  * then the length stays as it is. */
@@ -30,8 +22,8 @@ static void read_elements(const safetensors_file *file, const safetensors_tensor
   const uint8_t *data = file->map.data + t->offset;
   size_t element = safetensors_element_bytes(t->dtype), count = t->bytes / element;
   float *values = malloc(count ? count * sizeof *values : 1);
-  require(values && t->bytes % element == 0);
-  require(safetensors_to_floats(t->dtype, data, count, values) <= count);
+  fuzz_require(values && t->bytes % element == 0);
+  fuzz_require(safetensors_to_floats(t->dtype, data, count, values) <= count);
   free(values);
 }
 
@@ -40,31 +32,27 @@ static void check(const safetensors_file *file, size_t size) {
   for (size_t i = 0; i < file->tensor_count; i++) {
     const safetensors_tensor *t = &file->tensors[i];
     char text[SAFETENSORS_SHAPE_TEXT];
-    require(t->rank <= SAFETENSORS_MAX_RANK && t->offset == at && t->bytes <= size - at);
-    require(safetensors_shape_text(t->shape, t->rank, text)[0] == '[');
+    fuzz_require(t->rank <= SAFETENSORS_MAX_RANK && t->offset == at && t->bytes <= size - at);
+    fuzz_require(safetensors_shape_text(t->shape, t->rank, text)[0] == '[');
     read_elements(file, t);
     at += t->bytes;
   }
-  require(at == size);
+  fuzz_require(at == size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  char path[] = "/tmp/gust-fuzz-XXXXXX";
   uint8_t *bytes = malloc(size ? size : 1);
-  int handle = mkstemp(path);
-  require(bytes && handle >= 0);
+  fuzz_require(bytes != NULL);
   if (size) memcpy(bytes, data, size);
   if (size >= LENGTH_BYTES) seal(bytes, size);
-  require(write(handle, bytes, size) == (ssize_t)size);
-  close(handle);
+  const char *path = fuzz_write_file("model.safetensors", bytes, size);
+  free(bytes);
   safetensors_file file;
   gust_error err = {0};
   if (safetensors_open(&file, path, &err) == GUST_OK)
     check(&file, size);
   else
-    require(err.text[0] && !strchr(err.text, '\n'));
+    fuzz_require_line(&err);
   safetensors_close(&file);
-  unlink(path);
-  free(bytes);
   return 0;
 }

@@ -1,28 +1,16 @@
 /* libFuzzer: the input is a session file. Its checksums and the model it names are put
  * right first, or no change would ever get past them; then it is opened, restored, gone
  * on with and opened again: what is in it then must be what was there before. */
-#define _XOPEN_SOURCE 700
-
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "checksum.h"
 #include "cli/session_journal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz_support.h"
 
 #define PROLOGUE_BYTES 24u
 #define HEAD_BYTES 40u
 #define CACHE_TYPE 2u
-
-static void require(bool held) {
-  if (!held) abort();
-}
-
-static void put64(uint8_t *to, uint64_t value) {
-  for (int i = 0; i < 8; i++) to[i] = (uint8_t)(value >> (8 * i));
-}
 
 static uint64_t get(const uint8_t *from, int bytes) {
   uint64_t value = 0;
@@ -38,18 +26,18 @@ static void seal(uint8_t *bytes, size_t size, uint64_t fingerprint) {
     uint64_t left = size - at - HEAD_BYTES;
     uint64_t payload_bytes = get(head + 4, 4), bulk_bytes = get(head + 8, 8);
     if (payload_bytes > left || bulk_bytes > left - payload_bytes) return;
-    if (get(head, 4) == CACHE_TYPE && payload_bytes >= 8) put64(payload, fingerprint);
-    put64(head + 16, gust_xxh64_of(payload, (size_t)payload_bytes, 0));
-    put64(head + 24, gust_xxh64_of(payload + payload_bytes, (size_t)bulk_bytes, 0));
+    if (get(head, 4) == CACHE_TYPE && payload_bytes >= 8) fuzz_put64(payload, fingerprint);
+    fuzz_put64(head + 16, gust_xxh64_of(payload, (size_t)payload_bytes, 0));
+    fuzz_put64(head + 24, gust_xxh64_of(payload + payload_bytes, (size_t)bulk_bytes, 0));
     chain = gust_xxh64_of(head, 32, chain);
-    put64(head + 32, chain);
+    fuzz_put64(head + 32, chain);
     at += HEAD_BYTES + (size_t)payload_bytes + (size_t)bulk_bytes;
   }
 }
 
 static void ignore(void *user, const char *line) {
   (void)user;
-  require(!strchr(line, '\n'));
+  fuzz_require(!strchr(line, '\n'));
 }
 
 static session_journal *open_file(const char *path, const gust_model *model) {
@@ -57,7 +45,8 @@ static session_journal *open_file(const char *path, const gust_model *model) {
   session_journal *journal;
   gust_error err = {0};
   if (session_journal_open(&journal, path, model, &options, &err) == GUST_OK) return journal;
-  require(err.text[0] && !strchr(err.text, '\n') && !journal);
+  fuzz_require_line(&err);
+  fuzz_require(!journal);
   return NULL;
 }
 
@@ -65,21 +54,21 @@ static void check(const char *path, const gust_model *model, gust_context *conte
   gust_error err = {0};
   session_summary summary;
   if (session_summary_read(&summary, path, &err) == GUST_OK)
-    require(!strchr(summary.first_line, '\n'));
+    fuzz_require(!strchr(summary.first_line, '\n'));
   session_summary_clear(&summary);
   session_journal *journal = open_file(path, model);
   if (!journal) return;
   size_t positions = 0, count = session_journal_message_count(journal);
   gust_context_truncate(context, 0);
-  require(session_journal_restore(journal, context, &positions, &err) == GUST_OK);
-  require(positions == gust_context_length(context));
-  require(session_journal_add_message(journal, "user", "more", 4, &err) == GUST_OK);
-  require(session_journal_commit(journal, context, &err) == GUST_OK);
+  fuzz_require(session_journal_restore(journal, context, &positions, &err) == GUST_OK);
+  fuzz_require(positions == gust_context_length(context));
+  fuzz_require(session_journal_add_message(journal, "user", "more", 4, &err) == GUST_OK);
+  fuzz_require(session_journal_commit(journal, context, &err) == GUST_OK);
   session_journal_close(journal);
   journal = open_file(path, model);
-  require(journal != NULL);
-  require(session_journal_message_count(journal) == count + 1);
-  require(strcmp(session_journal_messages(journal)[count].content, "more") == 0);
+  fuzz_require(journal != NULL);
+  fuzz_require(session_journal_message_count(journal) == count + 1);
+  fuzz_require(strcmp(session_journal_messages(journal)[count].content, "more") == 0);
   session_journal_close(journal);
 }
 
@@ -88,23 +77,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static gust_context *context;
   if (!model) {
     const gust_context_options options = {.kv = GUST_KV_Q8, .positions = 64, .threads = 1};
-    require(gust_model_create_synthetic(&model, "demo", "q4", NULL, NULL, NULL) == GUST_OK);
-    require(gust_context_create(&context, model, &options, NULL) == GUST_OK);
+    fuzz_require(gust_model_create_synthetic(&model, "demo", "q4", NULL, NULL, NULL) == GUST_OK);
+    fuzz_require(gust_context_create(&context, model, &options, NULL) == GUST_OK);
   }
   if (size < PROLOGUE_BYTES) return 0;
-  char path[] = "/tmp/gust-fuzz-XXXXXX", kept[64];
   uint8_t *bytes = malloc(size);
-  int file = mkstemp(path);
-  require(bytes && file >= 0);
+  fuzz_require(bytes != NULL);
   memcpy(bytes, data, size);
   seal(bytes, size, gust_model_fingerprint(model));
-  require(write(file, bytes, size) == (ssize_t)size);
-  close(file);
-  check(path, model, context);
-  strcpy(kept, path);
-  strcat(kept, ".damaged");
-  unlink(path);
-  unlink(kept);
+  check(fuzz_write_file("session", bytes, size), model, context);
+  fuzz_write_part("session.damaged", (fuzz_part){0});
   free(bytes);
   return 0;
 }

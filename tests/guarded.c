@@ -1,12 +1,10 @@
-#define _DEFAULT_SOURCE /* MAP_ANONYMOUS */
-
 #include "guarded.h"
 
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "check.h"
+#include "host.h"
+#include "os.h"
 
 static struct {
   void *base;
@@ -15,13 +13,12 @@ static struct {
 static size_t mapping_count;
 
 void *guarded(size_t bytes) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t page = os_page_bytes();
   size_t data = (bytes + page - 1) / page * page, whole = data + 2 * page;
   if (mapping_count == sizeof mappings / sizeof *mappings)
     check_fatal("guarded", "too many buffers");
-  unsigned char *base = mmap(NULL, whole, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (base == MAP_FAILED || (data && mprotect(base + page, data, PROT_READ | PROT_WRITE) != 0))
-    check_fatal("guarded", "out of memory");
+  unsigned char *base = host_map_guard(whole);
+  if (!base || (data && !host_unguard(base + page, data))) check_fatal("guarded", "out of memory");
   mappings[mapping_count].base = base;
   mappings[mapping_count++].bytes = whole;
   unsigned char *start = base + page + data - bytes;
@@ -32,7 +29,7 @@ void *guarded(size_t bytes) {
 void guarded_free_last(size_t count) {
   while (mapping_count && count--) {
     mapping_count--;
-    munmap(mappings[mapping_count].base, mappings[mapping_count].bytes);
+    host_unmap(mappings[mapping_count].base, mappings[mapping_count].bytes);
   }
 }
 

@@ -1,5 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* setenv */
-
 #include "run_gust.h"
 
 #include <stdarg.h>
@@ -8,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "host.h"
 
 #define MAX_ARGUMENTS 32
 
@@ -50,11 +49,7 @@ const char *run_gust_demo(const char *type) {
   char name[64];
   snprintf(name, sizeof name, "demo-%s.gust", type);
   const char *path = check_temp_file(name);
-  FILE *file = fopen(path, "rb");
-  if (file) {
-    fclose(file);
-    return path;
-  }
+  if (host_exists(path)) return path;
   run_result result = run_gust(NULL, "convert", check_demo(), "-o", path, "--type", type, "--quiet",
                                (const char *)NULL);
   if (result.code != 0) check_fatal("cannot convert the demo checkpoint", result.err);

@@ -15,6 +15,7 @@
 #include "demo_model.h"
 #include "error_feedback.h"
 #include "hf_config.h"
+#include "host.h"
 #include "output_correction.h"
 #include "quantizers.h"
 #include "tensor_map.h"
@@ -33,7 +34,7 @@ static float uniform(void) {
 }
 
 static float *floats(size_t count) {
-  float *p = aligned_alloc(64, gust_round_up(count * sizeof(float), 64));
+  float *p = host_allocate(gust_round_up(count * sizeof(float), 64));
   if (!p) check_fatal("out of memory", "floats");
   return memset(p, 0, gust_round_up(count * sizeof(float), 64));
 }
@@ -80,9 +81,9 @@ static void factorization(void) {
     }
   for (size_t i = 0; i < N; i++)
     for (size_t j = i; j < N; j++) CHECK(fabs((double)u[i * N + j] - exact[i][j]) < 2e-6);
-  free(a);
-  free(u);
-  free(first);
+  host_free(a);
+  host_free(u);
+  host_free(first);
 }
 
 static bool stop_second(void *user, uint64_t bytes) {
@@ -103,7 +104,7 @@ static void stopped(void) {
   CHECK(cholesky_factor(a, N, 0.01f, &s.kernels, s.pool, stop_second, &calls, &err) == GUST_OK);
   CHECK_EQ_INT(calls, 4);
   gust_pool_destroy(s.pool);
-  free(a);
+  host_free(a);
 }
 
 /* A matrix that is singular but for rounding: pivots are lifted, nothing is NaN. */
@@ -118,7 +119,7 @@ static void singular(void) {
     for (size_t j = i; j < 128; j++) CHECK(isfinite(a[i * 128 + j]));
   for (size_t i = 0; i < 128; i++) CHECK(a[i * 128 + i] >= 0.00999f);
   gust_pool_destroy(s.pool);
-  free(a);
+  host_free(a);
 }
 
 /* --- a layer with correlated inputs ------------------------------------------------------ */
@@ -151,9 +152,9 @@ static problem make_problem(void) {
 }
 
 static void free_problem(problem *p) {
-  free(p->x);
-  free(p->difference);
-  free(p->weights);
+  host_free(p->x);
+  host_free(p->difference);
+  host_free(p->weights);
 }
 
 static covariance factored(const problem *p, const setting *s) {
@@ -249,10 +250,10 @@ static void feedback(void) {
       covariance_destroy(&c);
       gust_pool_destroy(s.pool);
     }
-  free(values);
-  free(plain);
-  free(scratch);
-  free(back);
+  host_free(values);
+  host_free(plain);
+  host_free(scratch);
+  host_free(back);
   free_problem(&p);
 }
 
@@ -302,10 +303,10 @@ static void correction(void) {
       first[i] = values[i] + (trial % 2 ? 1e-3f : 1e-4f) * uniform();
     CHECK(correction_cost(&p, first) > after);
   }
-  free(values);
-  free(first);
-  free(scratch);
-  free(none);
+  host_free(values);
+  host_free(first);
+  host_free(scratch);
+  host_free(none);
   free_problem(&p);
 }
 
@@ -338,7 +339,7 @@ static void norm(const source_model *m, const calibration_forward *f, calibratio
   safetensors_to_floats(vector.source->dtype, vector.file->map.data + vector.source->offset,
                         vector.rows, weight);
   calibration_norm(f, s, weight);
-  free(weight);
+  host_free(weight);
 }
 
 static void run_layer(const source_model *m, const calibration_forward *f, calibration_stream *s,
@@ -367,8 +368,8 @@ static void head(const source_model *m, const setting *s, const float *normed, f
     s->kernels.matmul_f32(logits + 16 * p, 16, (const uint8_t *)values, 1, normed, matrix.k_padded,
                           1);
   }
-  free(row);
-  free(values);
+  host_free(row);
+  host_free(values);
 }
 
 /* The same bits as the runtime has from the float32 file. */
@@ -409,7 +410,7 @@ static void forward(void) {
   head(&m, &s, stream.normed + (LENGTH - 1) * f.hidden_stride, logits);
   CHECK(memcmp(logits, gust_context_logits(context), m.header.config.vocab_size * sizeof *logits) ==
         0);
-  free(logits);
+  host_free(logits);
   free(chat_template);
   calibration_stream_destroy(&stream);
   calibration_forward_destroy(&f);

@@ -1,6 +1,5 @@
 /* gust chat at a terminal: sessions that are resumed, turns that do not fit, and Ctrl-C
  * while it reads and while it answers. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,8 +55,8 @@ static void talk_and_die(const char *model, const char *through) {
   chat_terminal_say(t, questions[1]);
   chat_terminal_expect(t, "boat.");
   chat_terminal_expect(t, beginning);
-  run_terminal_signal(t, SIGKILL);
-  CHECK_EQ_INT(run_terminal_finish(t), 128 + SIGKILL);
+  run_terminal_signal(t, RUN_KILL);
+  CHECK_EQ_INT(run_terminal_finish(t), 128 + RUN_KILL);
 }
 
 static void test_kill(void) {

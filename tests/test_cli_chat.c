@@ -1,12 +1,11 @@
 /* gust chat: lines from a pipe, and someone at a terminal that knows no editing. */
-#define _POSIX_C_SOURCE 200809L /* setenv */
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "host.h"
 #include "run_gust.h"
 
 static const char who_answer[] =
@@ -140,16 +139,16 @@ static void test_sessions(void) {
 /* A request to end is no key: at a pipe any signal leaves. */
 static void test_signals(void) {
   const char *argv[] = {run_gust_binary(), "chat", run_gust_demo("q4"), "--quiet", NULL};
-  run_result result = run_program_signalled(argv, 300, SIGTERM);
-  CHECK_EQ_INT(result.code, 128 + SIGTERM);
+  run_result result = run_program_signalled(argv, 300, RUN_TERMINATE);
+  CHECK_EQ_INT(result.code, 128 + RUN_TERMINATE);
   CHECK_EQ_STR(result.out, "");
   run_result_clear(&result);
 }
 
 int main(void) {
   run_gust_binary();
-  if (setenv("TERM", "dumb", 1) != 0 || setenv("XDG_STATE_HOME", check_temp(), 1) != 0)
-    check_fatal("setenv", "no memory");
+  host_set_env("TERM", "dumb");
+  host_set_env("XDG_STATE_HOME", check_temp());
   test_pipe();
   test_full_context();
   test_terminal();

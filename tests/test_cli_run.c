@@ -1,7 +1,6 @@
 /* gust run for scripts: stop texts, log-probabilities, templates by name, what is
  * no text, and where progress goes. */
 #include <math.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -308,8 +307,8 @@ static void test_interrupted(void) {
                         "--threads",
                         "1",
                         NULL};
-  run_result result = run_program_signalled(argv, 2000, SIGINT);
-  CHECK_EQ_INT(result.code, 128 + SIGINT);
+  run_result result = run_program_signalled(argv, 2000, RUN_INTERRUPT);
+  CHECK_EQ_INT(result.code, 128 + RUN_INTERRUPT);
   CHECK_EQ_STR(result.err, "");
   CHECK_CONTAINS(result.out, "\"finish\": \"interrupted\",\n");
   CHECK(result.out_bytes > 2 && strcmp(result.out + result.out_bytes - 2, "}\n") == 0);

@@ -1,10 +1,19 @@
 /* Contexts: errors, truncation with and without a rolled-over cache, cancelling,
- * logits that stay the same when a sequence is taken up again. */
+ * logits that stay the same when a sequence is taken up again, memory. */
+#define _XOPEN_SOURCE 700 /* fork */
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef _WIN32
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
 #include "check.h"
+#include "context.h"
 #include "demo_model.h"
 
 static const gust_model *model;
@@ -121,6 +130,131 @@ static void check_levels(void) {
   gust_context_destroy(context);
 }
 
+/* --- memory ------------------------------------------------------------------------ */
+
+static gust_context_memory measure(const gust_context_options *options) {
+  gust_context_memory memory;
+  gust_error err;
+  if (gust_context_measure(model, options, &memory, &err)) check_fatal("measure", err.text);
+  return memory;
+}
+
+/* What is said beforehand is what is taken, to the byte. */
+static void check_measure(size_t positions, gust_kv kv, unsigned threads) {
+  gust_context_options options = {.positions = positions, .kv = kv, .threads = threads};
+  gust_context_memory memory = measure(&options);
+  gust_context *context = context_or_die(model, &options);
+  CHECK_EQ_INT(memory.positions, gust_context_capacity(context));
+  CHECK_EQ_INT(memory.cache, context->cache.reserved);
+  CHECK_EQ_INT(memory.scratch, context->scratch_bytes);
+  CHECK(memory.cache > 0 && memory.scratch > 0 && memory.available > 0);
+  CHECK_EQ_INT(memory.most, memory.positions);
+  gust_context_destroy(context);
+
+  gust_error err;
+  uint64_t needed = memory.cache + memory.scratch;
+  options.memory = needed;
+  CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_OK);
+  gust_context_destroy(context);
+  options.memory = needed - 1;
+  options.positions = memory.positions;
+  CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_MEMORY);
+  CHECK(context == NULL);
+  gust_context_memory less = measure(&options);
+  char words[512];
+  snprintf(words, sizeof words,
+           "context: expected %llu bytes of free memory for %zu positions (%llu of keys and "
+           "values, %llu to compute in), found %llu; at most %zu positions fit, with q8 keys and "
+           "values %zu",
+           (unsigned long long)needed, memory.positions, (unsigned long long)memory.cache,
+           (unsigned long long)memory.scratch, (unsigned long long)needed - 1, less.most,
+           less.most_q8);
+  CHECK_CONTAINS(err.text, words);
+}
+
+/* The most that is said to fit does, and one more does not. */
+static void check_most(void) {
+  gust_context_options options = {.positions = 2048, .memory = (uint64_t)4 << 20, .threads = 1};
+  gust_context_memory memory = measure(&options);
+  gust_context *context;
+  gust_error err;
+  CHECK(memory.most > 0 && memory.most < memory.most_q8 && memory.most_q8 <= 2048);
+  for (int q8 = 0; q8 < 2; q8++) {
+    options.kv = q8 ? GUST_KV_Q8 : GUST_KV_F16;
+    options.positions = q8 ? memory.most_q8 : memory.most;
+    CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_OK);
+    gust_context_destroy(context);
+    if (options.positions++ == 2048) continue;
+    CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_MEMORY);
+  }
+  /* Where the number of positions is left open, as many as fit. */
+  options = (gust_context_options){.memory = (uint64_t)4 << 20, .threads = 1};
+  CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_OK);
+  CHECK_EQ_INT(gust_context_capacity(context), memory.most);
+  gust_context_destroy(context);
+  options.memory = 1000;
+  CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_MEMORY);
+  CHECK_CONTAINS(err.text, " to compute in), found 1000");
+  CHECK(!strstr(err.text, "at most"));
+}
+
+/* A model's header may say anything within the ranges: no product of its sizes overflows. */
+static void check_huge(void) {
+  gust_model huge = {.header = {.config = {.vocab_size = 1u << 24,
+                                           .hidden_size = 1u << 20,
+                                           .intermediate_size = 1u << 22,
+                                           .layers = 4096,
+                                           .heads = 4096,
+                                           .kv_heads = 4096,
+                                           .head_dim = 512,
+                                           .max_positions = 1u << 30}}};
+  const gust_context_options options = {
+      .positions = 1u << 24, .kv = GUST_KV_F32, .threads = 1024, .batch = 4096};
+  gust_context_memory memory;
+  gust_context *context;
+  gust_error err;
+  CHECK_EQ_INT(gust_context_measure(&huge, &options, &memory, &err), GUST_OK);
+  /* 2 * 64 * 512 floats a tile pair, for each head, layer and chunk. */
+  CHECK_EQ_INT(memory.cache, (uint64_t)2 * 64 * 512 * 4 << (12 + 12 + 18));
+  CHECK(memory.scratch > (uint64_t)4096 * (1u << 22) * 8);
+  CHECK_EQ_INT(gust_context_create(&context, &huge, &options, &err), GUST_E_MEMORY);
+  char words[96];
+  snprintf(words, sizeof words,
+           "context: expected %llu bytes of free memory for 16777216 positions",
+           (unsigned long long)(memory.cache + memory.scratch));
+  CHECK_CONTAINS(err.text, words);
+}
+
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/* A limit on the address space counts: the refusal comes before any system call fails. */
+static void check_address_space(void) {
+  fflush(NULL);
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit limit = {(rlim_t)2 << 30, (rlim_t)2 << 30};
+    const gust_context_options options = {.positions = 1u << 24, .kv = GUST_KV_F32};
+    gust_context *context;
+    gust_error err = {0};
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    /* The model sees a window; without one all positions count. */
+    gust_model whole = *model;
+    whole.header.config.sliding_window = 0;
+    gust_status status = gust_context_create(&context, &whole, &options, &err);
+    unsigned long long found = 0;
+    const char *at = strstr(err.text, ", found ");
+    if (at) found = strtoull(at + 8, NULL, 10);
+    if (status != GUST_E_MEMORY || found == 0 || found > (2ull << 30)) puts(err.text);
+    fflush(NULL);
+    _exit(status == GUST_E_MEMORY && found > 0 && found <= (2ull << 30) ? 0 : 1);
+  }
+  int status = 0;
+  CHECK(child > 0 && waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+#else
+static void check_address_space(void) {}
+#endif
+
 int main(void) {
   gust_model *opened = demo_model_open("q4");
   model = opened;
@@ -130,9 +264,19 @@ int main(void) {
   check_errors();
   check_truncate(100, 37, true);
   check_truncate(100, 64, true);
-  check_truncate(1500, 1490, true); /* a whole window is still there */
-  check_truncate(1500, 600, false); /* its window is overwritten */
+  if (check_emulated()) {
+    check_truncate(800, 600, false);
+  } else {
+    check_truncate(1500, 1490, true); /* a whole window is still there */
+    check_truncate(1500, 600, false); /* its window is overwritten */
+  }
   check_cancel();
+  check_measure(20, GUST_KV_F16, 1);
+  check_measure(2048, GUST_KV_Q8, 2);
+  check_measure(0, GUST_KV_F32, 3);
+  check_most();
+  check_huge();
+  check_address_space();
   gust_model_close(opened);
   return check_finish();
 }

@@ -1,17 +1,16 @@
 /* The converter on a checkpoint that is large beside what it may keep in memory:
  * the same bytes on every CPU level and with any number of threads, memory that
  * does not grow with the model, and `gust convert` killed at any moment. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "checksum.h"
 #include "convert.h"
 #include "gust.h"
+#include "host.h"
+#include "os.h"
 #include "run_gust.h"
 
 static const char *output, *target, *partial;
@@ -117,12 +116,11 @@ static void killed(const char *folder) {
   remove(target);
   bool resumed = false;
   for (unsigned milliseconds = 40; milliseconds < 1200; milliseconds = milliseconds * 3 / 2) {
-    run_result r = run_program_signalled(argv, milliseconds, SIGKILL);
+    run_result r = run_program_signalled(argv, milliseconds, RUN_KILL);
     if (r.code == 0) break; /* too fast for us */
-    CHECK_EQ_INT(r.code, 128 + SIGKILL);
-    CHECK(access(target, F_OK) != 0);
-    CHECK(check_files_in(output) == 0 ||
-          (check_files_in(output) == 1 && access(partial, F_OK) == 0));
+    CHECK_EQ_INT(r.code, 128 + RUN_KILL);
+    CHECK(!host_exists(target));
+    CHECK(check_files_in(output) == 0 || (check_files_in(output) == 1 && host_exists(partial)));
     resumed = resumed || strstr(r.err, "note: going on with a conversion that was interrupted");
     run_result_clear(&r);
   }
@@ -141,7 +139,7 @@ int main(void) {
   output = check_temp_file("output");
   target = check_temp_file("output/model.gust");
   partial = check_temp_file("output/model.gust.converting");
-  mkdir(output, 0777);
+  if (!os_make_folder(output)) check_fatal("cannot make", output);
   same_bytes(make_checkpoint("small", "1"));
   const char *large = make_checkpoint("large", "90");
   memory(large);

@@ -1,28 +1,22 @@
 /* Conversions that are stopped or killed: what they leave, and that the next one
  * goes on from there and comes to the same bytes. */
-#define _XOPEN_SOURCE 700 /* utimensat, truncate, symlink */
-
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "checkpoint_maker.h"
+#include "cli/terminal.h"
 #include "convert.h"
+#include "host.h"
+#include "os.h"
+#include "run_program.h"
 
 #define TENSORS 21 /* of the small model, each one group and so one call of progress */
 #define TOKENS 24  /* of the receipt's prompt, each a call as well */
 
+static const char *self; /* the path of this program */
 static const char *source, *output, *target, *partial;
-
-static bool exists(const char *path) {
-  return access(path, F_OK) == 0;
-}
 
 /* --- one conversion ------------------------------------------------------------------ */
 
@@ -37,7 +31,7 @@ static bool watch(void *user, uint64_t done, uint64_t total) {
   CHECK(done <= total);
   w->first_total = w->first_total ? w->first_total : total;
   w->calls++;
-  if (w->calls == w->kill_at) raise(SIGKILL);
+  if (w->calls == w->kill_at) host_die();
   return w->calls == w->stop_at;
 }
 
@@ -54,19 +48,25 @@ static gust_status convert(watcher *w, gust_type type, gust_convert_report *repo
   return gust_convert(source, target, &options, report, err);
 }
 
-/* In a process of its own, which dies at the given call of progress. */
+/* In a process of its own, which dies at the given call of progress: this program with
+ * other arguments. */
 static void convert_killed(gust_type type, int kill_at) {
-  fflush(NULL);
-  pid_t child = fork();
-  if (child == 0) {
-    watcher w = {.kill_at = kill_at};
-    gust_error err;
-    convert(&w, type, NULL, &err);
-    _exit(1);
-  }
-  int status = 0;
-  CHECK(child > 0 && waitpid(child, &status, 0) == child);
-  CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+  char at[16];
+  snprintf(at, sizeof at, "%d", kill_at);
+  const char *argv[] = {self, "--killed", gust_type_name(type), at, source, target, NULL};
+  run_result run = run_program(argv, "", 0);
+  CHECK_EQ_INT(run.code, 128 + RUN_KILL);
+  run_result_clear(&run);
+}
+
+static int be_killed(char **argv) {
+  watcher w = {.kill_at = atoi(argv[3])};
+  gust_error err;
+  source = argv[4];
+  target = argv[5];
+  gust_type type = strcmp(argv[2], "q4") == 0 ? GUST_TYPE_Q4 : GUST_TYPE_Q8;
+  fprintf(stderr, "not killed: %s\n", convert(&w, type, NULL, &err) ? err.text : "finished");
+  return 1;
 }
 
 typedef struct bytes {
@@ -127,12 +127,12 @@ static void interrupted(gust_type type) {
     size_t old;
     free(check_read_file(target, &old));
     CHECK_EQ_INT(old, 3);
-    CHECK(check_files_in(output) == 2 && exists(partial));
+    CHECK(check_files_in(output) == 2 && host_exists(partial));
     CHECK_EQ_INT(finish(type, &want, going_on), at < TENSORS ? at : TENSORS);
   }
   for (int at = 1; at <= TENSORS; at += 3) {
     convert_killed(type, at);
-    CHECK(!exists(target) && check_files_in(output) == 1 && exists(partial));
+    CHECK(!host_exists(target) && check_files_in(output) == 1 && host_exists(partial));
     CHECK_EQ_INT(finish(type, &want, going_on), at - 1); /* the last was not written yet */
   }
   convert_killed(type, TENSORS + 5); /* while the receipt is made */
@@ -154,8 +154,7 @@ static void changed(void) {
   char shard[512];
   snprintf(shard, sizeof shard, "%s/model.safetensors", source);
   convert_killed(GUST_TYPE_Q4, 10);
-  const struct timespec times[2] = {{1000, 0}, {1000, 5}};
-  CHECK(utimensat(AT_FDCWD, shard, times, 0) == 0);
+  CHECK(host_set_changed(shard, 1000, 500));
   CHECK_EQ_INT(finish(GUST_TYPE_Q4, &q4, starting_over), 0);
   convert_killed(GUST_TYPE_Q4, 10);
   watcher w = {0};
@@ -182,10 +181,10 @@ static void damaged(void) {
     CHECK(finish(GUST_TYPE_Q8, &want, going_on) <= 14);
   }
   convert_killed(GUST_TYPE_Q8, 15);
-  CHECK(truncate(partial, (off_t)want.count + 500) == 0); /* within the journal */
+  check_cut_file(partial, want.count + 500); /* within the journal */
   CHECK(finish(GUST_TYPE_Q8, &want, going_on) < 14);
   convert_killed(GUST_TYPE_Q8, 15);
-  CHECK(truncate(partial, (off_t)want.count) == 0);
+  check_cut_file(partial, want.count);
   CHECK_EQ_INT(finish(GUST_TYPE_Q8, &want, starting_over), 0);
   check_write_file(partial, "something else", 14);
   CHECK_EQ_INT(finish(GUST_TYPE_Q8, &want, starting_over), 0);
@@ -205,7 +204,7 @@ static gust_status measure_second(void *user, const char *path, uint64_t length,
 
 static bool take_name(void *user, uint64_t done, uint64_t total) {
   (void)user, (void)done, (void)total;
-  mkdir(target, 0777);
+  os_make_folder(target);
   return false;
 }
 
@@ -235,7 +234,7 @@ static void failed(void) {
   CHECK(count == want.count && memcmp(file, want.data, count) == 0);
   free(file);
   remove(partial);
-  CHECK(rmdir(target) == 0);
+  CHECK(host_remove(target));
 
   /* Nothing is left of what was not to be kept. */
   watcher w = {.stop_at = 10};
@@ -277,21 +276,27 @@ static void two_at_once(void) {
   /* What the name leads to elsewhere is not written to. */
   const char *other = check_temp_file("other");
   check_write_file(other, "other", 5);
-  CHECK(symlink(other, partial) == 0);
+  free(want.data);
+  if (!host_make_link(other, partial)) {
+    check_part_skipped("a link in the place of the partial file", "no link can be made");
+    return;
+  }
   CHECK_EQ_INT(gust_convert(source, target, NULL, NULL, &err), GUST_E_IO);
   file = check_read_file(other, &count);
   CHECK_EQ_STR(file, "other");
   free(file);
   remove(partial);
-  free(want.data);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  terminal_begin(&argc, &argv); /* UTF-8 in argv */
+  if (argc == 6 && strcmp(argv[1], "--killed") == 0) return be_killed(argv);
+  self = argv[0];
   source = check_temp_file("source");
   output = check_temp_file("output");
   target = check_temp_file("output/model.gust");
   partial = check_temp_file("output/model.gust.converting");
-  mkdir(output, 0777);
+  if (!os_make_folder(output)) check_fatal("cannot make", output);
   maker_model m = maker_small(false, true);
   maker_write(&m, source, "BF16", 1);
   interrupted(GUST_TYPE_Q4);

@@ -1,4 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* setenv */
 /* gust doctor: facts from made-up systems, predictions and advice from given
  * numbers, and what the command prints of this machine. */
 #include <errno.h>
@@ -6,12 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "../bench/doctor.h"
 #include "check.h"
+#include "host.h"
 #include "json_result.h"
 #include "model.h"
+#include "os.h"
 
 /* --- a system's files ---------------------------------------------------------------- */
 
@@ -22,7 +22,7 @@ static void put_file(const char *root, const char *path, const char *text) {
   CHECK(length > 0 && (size_t)length < sizeof whole);
   for (char *slash = whole + strlen(root) + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
     *slash = 0;
-    if (mkdir(whole, 0700) != 0 && errno != EEXIST) check_fatal("mkdir", whole);
+    if (!os_make_folder(whole) && errno != EEXIST) check_fatal("mkdir", whole);
     *slash = '/';
   }
   check_write_file(whole, text, strlen(text));
@@ -30,7 +30,7 @@ static void put_file(const char *root, const char *path, const char *text) {
 
 static const char *new_root(const char *name) {
   const char *root = check_temp_file(name);
-  if (mkdir(root, 0700) != 0) check_fatal("mkdir", root);
+  if (!os_make_folder(root)) check_fatal("mkdir", root);
   return root;
 }
 
@@ -393,9 +393,9 @@ static void test_json(void) {
 }
 
 static void test_text(void) {
-  CHECK(setenv("GUST_CPU", "c", 1) == 0);
+  host_set_env("GUST_CPU", "c");
   run_result r = run_gust(NULL, "doctor", (const char *)NULL);
-  CHECK(unsetenv("GUST_CPU") == 0);
+  host_set_env("GUST_CPU", NULL);
   CHECK_EQ_INT(r.code, 0);
   CHECK_EQ_STR(r.err, "");
   static const char *const parts[] = {"processor          ",
@@ -435,9 +435,9 @@ static void test_misuse(void) {
              NULL, "doctor", "x");
   CHECK_GUST(2, "", "gust doctor: --threads: expected a whole number from 1 to 1024, found '0'\n",
              NULL, "doctor", "--threads", "0");
-  CHECK(setenv("GUST_CPU", "z80", 1) == 0);
+  host_set_env("GUST_CPU", "z80");
   run_result r = run_gust(NULL, "doctor", (const char *)NULL);
-  CHECK(unsetenv("GUST_CPU") == 0);
+  host_set_env("GUST_CPU", NULL);
   CHECK_EQ_INT(r.code, 2);
   CHECK_CONTAINS(r.err, "environment variable GUST_CPU: expected ");
   run_result_clear(&r);

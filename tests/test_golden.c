@@ -176,13 +176,21 @@ int main(int argc, char **argv) {
   if (json_parse(&doc, text, bytes, path, 0, &err)) check_fatal("parse", err.text);
   const json_value *root = json_root(doc), *chats = json_get(root, "chats");
   CHECK(json_count(chats) > 0);
-  for (const json_value *chat = json_first(chats); chat; chat = json_next(chats, chat))
-    check_chat(model, chat, index++);
-  int32_t *ids = int_array(json_get(root, "long_ids"), &count);
-  CHECK(count > gust_model_get_info(model)->sliding_window);
-  check_logits(model, ids, count, json_get(root, "long"), "past the sliding window");
-  free(ids);
-  if (strcmp(type, "f32") == 0) check_heldout(model, json_get(root, "heldout"));
+  bool is_f32 = strcmp(type, "f32") == 0;
+  if (check_emulated()) {
+    /* Both types compute the same: one chat of the one, the long text of the other. */
+    if (is_f32) check_chat(model, json_first(chats), 0);
+  } else {
+    for (const json_value *chat = json_first(chats); chat; chat = json_next(chats, chat))
+      check_chat(model, chat, index++);
+    if (is_f32) check_heldout(model, json_get(root, "heldout"));
+  }
+  if (!check_emulated() || !is_f32) {
+    int32_t *ids = int_array(json_get(root, "long_ids"), &count);
+    CHECK(count > gust_model_get_info(model)->sliding_window);
+    check_logits(model, ids, count, json_get(root, "long"), "past the sliding window");
+    free(ids);
+  }
   json_free(doc);
   free(text);
   gust_model_close(model);

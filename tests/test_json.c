@@ -2,12 +2,12 @@
  * JSONTestSuite where it is at hand. */
 #include "json.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "os.h"
 
 /* A copy of exactly the bytes, so that a sanitizer sees a read past them. */
 static json_document *parse_bytes(const char *text, size_t bytes, unsigned flags, gust_error *err) {
@@ -210,30 +210,34 @@ static void test_damage(void) {
   CHECK(parse_bytes(text, length, JSON_UNIQUE_KEYS, &err));
 }
 
+typedef struct suite {
+  const char *folder;
+  int accepted, refused;
+} suite;
+
+static bool check_text(void *user, const char *name) {
+  suite *s = user;
+  if (!strstr(name, ".json")) return false;
+  char path[1024];
+  snprintf(path, sizeof path, "%s/%s", s->folder, name);
+  size_t bytes;
+  gust_error err;
+  char *text = check_read_file(path, &bytes);
+  bool parsed = parse_bytes(text, bytes, 0, &err) != NULL;
+  if (name[0] == 'y' && !check_that(parsed, __FILE__, __LINE__, name)) puts(err.text);
+  if (name[0] == 'n') check_that(!parsed, __FILE__, __LINE__, name);
+  s->accepted += name[0] == 'y';
+  s->refused += name[0] == 'n';
+  free(text);
+  return false;
+}
+
 static void test_suite(void) {
-  const char *folder = check_refs("json/test_parsing");
-  if (!folder) return;
-  DIR *dir = opendir(folder);
-  if (!dir) check_fatal("cannot list", folder);
-  int accepted = 0, refused = 0;
-  for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-    const char *name = entry->d_name;
-    if (!strstr(name, ".json")) continue;
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    size_t bytes;
-    gust_error err;
-    char *text = check_read_file(path, &bytes);
-    bool parsed = parse_bytes(text, bytes, 0, &err) != NULL;
-    if (name[0] == 'y' && !check_that(parsed, __FILE__, __LINE__, name)) puts(err.text);
-    if (name[0] == 'n') check_that(!parsed, __FILE__, __LINE__, name);
-    accepted += name[0] == 'y';
-    refused += name[0] == 'n';
-    free(text);
-  }
-  closedir(dir);
-  printf("JSONTestSuite: %d texts to accept, %d to refuse\n", accepted, refused);
-  CHECK(accepted > 50 && refused > 100);
+  suite s = {.folder = check_refs("json/test_parsing")};
+  if (!s.folder) return;
+  if (!os_list_folder(s.folder, check_text, &s)) check_fatal("cannot list", s.folder);
+  printf("JSONTestSuite: %d texts to accept, %d to refuse\n", s.accepted, s.refused);
+  CHECK(s.accepted > 50 && s.refused > 100);
 }
 
 int main(void) {

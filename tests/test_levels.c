@@ -1,9 +1,11 @@
 /* Which levels this processor is found to have, and what --cpu makes of them.
  *
  *   test_levels [LEVEL]...     expects exactly these, slowest first */
+#include <stdio.h>
 #include <string.h>
 
 #include "check.h"
+#include "cli/model_options.h"
 #include "kernels.h"
 
 /* All that any processor has, as --cpu knows them. */
@@ -35,7 +37,32 @@ static const char *best_up_to(size_t rank) {
   return best;
 }
 
+/* What --cpu offers, and what errors say it takes, is what there is. */
+static void check_names(void) {
+  char choices[128] = "", sentence[128] = "";
+  for (size_t i = 0; i < KNOWN; i++) {
+    const char *comma = i + 1 == KNOWN ? " or " : ", ";
+    snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", i ? "|" : "",
+             known[i]);
+    snprintf(sentence + strlen(sentence), sizeof sentence - strlen(sentence), "%s%s",
+             i ? comma : "", known[i]);
+  }
+  CHECK_EQ_STR(CPU_LEVELS, choices);
+  CHECK_EQ_STR(GUST_KERNEL_LEVELS, sentence);
+}
+
+/* Of every kernel there is a definition, on every level. Entries are pointers to functions
+ * from matmul_q4 on. */
+static void check_entries(const gust_kernels *kernels) {
+  typedef void (*entry)(void);
+  entry entries[(sizeof *kernels - offsetof(gust_kernels, matmul_q4)) / sizeof(entry)];
+  memcpy(entries, (const char *)kernels + offsetof(gust_kernels, matmul_q4), sizeof entries);
+  for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
+    if (!CHECK(entries[i] != NULL)) printf("  %s: entry %zu\n", kernels->level, i);
+}
+
 int main(int argc, char **argv) {
+  check_names();
   if (argc > 1) check_expected(argv + 1);
   const char *level, *before = NULL;
   for (size_t i = 0; (level = gust_kernels_level(i)) != NULL; before = level, i++) {
@@ -44,7 +71,10 @@ int main(int argc, char **argv) {
   }
   gust_kernels kernels;
   for (size_t i = 0; i < KNOWN; i++)
-    if (CHECK(gust_kernels_select(&kernels, known[i]))) CHECK_EQ_STR(kernels.level, best_up_to(i));
+    if (CHECK(gust_kernels_select(&kernels, known[i]))) {
+      CHECK_EQ_STR(kernels.level, best_up_to(i));
+      check_entries(&kernels);
+    }
   CHECK(gust_kernels_select(&kernels, NULL));
   CHECK_EQ_STR(kernels.level, before);
   CHECK(!gust_kernels_select(&kernels, "mmx"));

@@ -1,21 +1,17 @@
 /* The line editor without a terminal: bytes to keys, keys to text, text to
  * cells; its history file. */
-#define _POSIX_C_SOURCE 200809L
-
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "cli/edit_core.h"
 #include "cli/edit_view.h"
 #include "cli/state_folder.h"
+#include "cli/terminal.h"
 #include "cli/text_width.h"
+#include "host.h"
+#include "run_program.h"
 #include "screen.h"
 
 /* --- typing ----------------------------------------------------------------------------- */
@@ -268,14 +264,13 @@ static void test_history_file(void) {
   char *text = check_read_file(path, &bytes);
   CHECK_EQ_STR(text, "from a\nfrom b\\n\\\\two\\r\na again\n");
   free(text);
-  struct stat info;
-  CHECK(stat(path, &info) == 0 && (info.st_mode & 0777) == 0600);
-  CHECK(stat(check_temp_file("state/deeper"), &info) == 0 && (info.st_mode & 0777) == 0700);
+  CHECK(host_has_mode(path, 0600));
+  CHECK(host_has_mode(check_temp_file("state/deeper"), 0700));
   history_clear(&a);
   history_clear(&b);
   /* A line cut short by a crash stays apart from the next one. */
   check_write_file(path, "one\ntw\0o\n\xff\xfe\n\n\ntorn\\", 19);
-  chmod(path, 0644);
+  host_set_mode(path, 0644);
   CHECK_EQ_INT(history_open(&a, path, &err), GUST_OK);
   CHECK_EQ_INT(a.count, 4);
   CHECK_EQ_INT(a.entries[1].bytes, 4);
@@ -285,7 +280,7 @@ static void test_history_file(void) {
   text = check_read_file(path, &bytes);
   CHECK_EQ_STR(text + 14, "torn\\\nwhole\n");
   free(text);
-  CHECK(stat(path, &info) == 0 && (info.st_mode & 0777) == 0600);
+  CHECK(host_has_mode(path, 0600));
   history_clear(&a);
 }
 
@@ -304,25 +299,36 @@ static void test_history_trouble(void) {
   CHECK_CONTAINS(err.text, "cannot read the history of input lines: not a regular file; ");
   history_clear(&list);
   const char *fifo = check_temp_file("fifo");
-  CHECK(mkfifo(fifo, 0600) == 0);
+  if (!host_make_fifo(fifo)) fifo = host_null_device();
   CHECK_EQ_INT(history_open(&list, fifo, &err), GUST_E_IO);
   CHECK_EQ_INT(history_add(&list, "kept", 4, &err), GUST_E_IO);
   history_clear(&list);
-  if (access("/dev/full", W_OK) == 0) {
-    CHECK_EQ_INT(history_open(&list, "/dev/full", &err), GUST_E_IO);
+  if (host_full_file()) {
+    CHECK_EQ_INT(history_open(&list, host_full_file(), &err), GUST_E_IO);
     history_clear(&list);
   }
-  setenv("XDG_STATE_HOME", "relative", 1);
-  setenv("HOME", "/home/someone", 1);
+}
+
+/* The user's folder counts where the one for such files is not named, or not whole. */
+static void test_state_folder(void) {
+#ifdef _WIN32
+  static const char variable[] = "LOCALAPPDATA", value[] = "C:\\Users\\\xc3\xbcser\\Local";
+  static const char expected[] = "C:\\Users\\\xc3\xbcser\\Local/gust/history";
+#else
+  static const char variable[] = "HOME", value[] = "/home/\xc3\xbcser";
+  static const char expected[] = "/home/\xc3\xbcser/.local/state/gust/history";
+#endif
+  host_set_env("XDG_STATE_HOME", "relative");
+  host_set_env(variable, value);
   char *path = state_folder_path("history");
-  CHECK_EQ_STR(path, "/home/someone/.local/state/gust/history");
+  CHECK_EQ_STR(path, expected);
   free(path);
-  setenv("XDG_STATE_HOME", "/state", 1);
+  host_set_env("XDG_STATE_HOME", "/state");
   path = state_folder_path("history");
   CHECK_EQ_STR(path, "/state/gust/history");
   free(path);
-  unsetenv("XDG_STATE_HOME");
-  unsetenv("HOME");
+  host_set_env("XDG_STATE_HOME", NULL);
+  host_set_env(variable, NULL);
   CHECK(!state_folder_path("history"));
 }
 
@@ -333,13 +339,13 @@ static void test_history_full(void) {
   history list = {0};
   CHECK_EQ_INT(history_open(&list, path, &err), GUST_OK);
   add(&list, "one");
-  struct rlimit before, small = {8, 8};
-  CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
-  small.rlim_max = before.rlim_max;
-  signal(SIGXFSZ, SIG_IGN);
-  CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  if (!host_limit_files(8)) {
+    check_part_skipped("a full disk", "no file can be limited");
+    history_clear(&list);
+    return;
+  }
   CHECK_EQ_INT(history_add(&list, "longer than that", 16, &err), GUST_E_IO);
-  CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  CHECK(host_limit_files(HOST_NO_LIMIT));
   CHECK_CONTAINS(err.text, "full: cannot write the history of input lines: ");
   CHECK_EQ_INT(list.count, 2);
   add(&list, "two");
@@ -348,6 +354,22 @@ static void test_history_full(void) {
   CHECK_EQ_STR(text, "one\ntwo\n");
   free(text);
   history_clear(&list);
+}
+
+static const char *self; /* the path of this program */
+
+/* One of several at once, each with lines of its own. */
+static int write_history(const char *path, const char *number) {
+  gust_error err = {0};
+  history list = {0};
+  char line[64];
+  if (history_open(&list, path, &err) != GUST_OK) return 1;
+  for (int i = 0; i < 50; i++) {
+    int bytes = snprintf(line, sizeof line, "%d of %s", i, number);
+    if (history_add(&list, line, (size_t)bytes, &err) != GUST_OK) return 1;
+  }
+  history_clear(&list);
+  return 0;
 }
 
 /* Bounded in memory and on disk; nothing of several writers is lost. */
@@ -362,23 +384,14 @@ static void test_history_bounds(void) {
     add(&list, line);
   }
   CHECK(list.bytes <= HISTORY_MOST_BYTES && list.bytes + sizeof line > HISTORY_MOST_BYTES);
-  struct stat info;
-  CHECK(stat(path, &info) == 0 && info.st_size <= 3 * (off_t)HISTORY_MOST_BYTES);
+  CHECK(check_file_bytes(path) <= 3 * HISTORY_MOST_BYTES);
   memset(longest, 'x', sizeof longest);
   CHECK_EQ_INT(history_add(&list, longest, sizeof longest, &err), GUST_OK);
   CHECK(list.entries[list.count - 1].bytes == sizeof line - 1);
   history_clear(&list);
   path = check_temp_file("shared");
-  for (int child = 0; child < 4; child++) {
-    if (fork() > 0) continue;
-    if (history_open(&list, path, &err) != GUST_OK) _exit(1);
-    for (int i = 0; i < 50; i++) {
-      int bytes = snprintf(line, sizeof line, "%d of %d", i, child);
-      if (history_add(&list, line, (size_t)bytes, &err) != GUST_OK) _exit(1);
-    }
-    _exit(0);
-  }
-  for (int child = 0, status; child < 4; child++) CHECK(wait(&status) > 0 && status == 0);
+  const char *argv[] = {self, "--writer", path, NULL};
+  CHECK_EQ_INT(run_program_times(argv, 4), 0);
   CHECK_EQ_INT(history_open(&list, path, &err), GUST_OK);
   CHECK_EQ_INT(list.count, 200);
   history_clear(&list);
@@ -540,7 +553,10 @@ static void test_changes(void) {
   }
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+  terminal_begin(&argc, &argv); /* UTF-8 in argv */
+  if (argc == 4 && strcmp(argv[1], "--writer") == 0) return write_history(argv[2], argv[3]);
+  self = argv[0];
   test_moves();
   test_editing();
   test_unicode();
@@ -551,6 +567,7 @@ int main(void) {
   test_past();
   test_history_file();
   test_history_trouble();
+  test_state_folder();
   test_history_full();
   test_history_bounds();
   test_cells();

@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "cli/chat_commands.h"
 #include "cli/commands.h"
 #include "cli/completion_script.h"
+#include "host.h"
 #include "run_gust.h"
 
 typedef void option_check(const cli_command *command, const cli_option *option, const char *text);
@@ -152,7 +152,7 @@ static void check_in_fish(const cli_command *command, const cli_option *option, 
 static int shell_complaint(const char *shell, const char *script) {
   char path[64];
   snprintf(path, sizeof path, "/usr/bin/%s", shell);
-  if (access(path, X_OK) != 0) return 0;
+  if (!host_exists(path)) return 0;
   const char *file = check_temp_file(shell);
   check_write_file(file, script, strlen(script));
   const char *argv[] = {path, "-n", file, NULL};
@@ -180,7 +180,7 @@ static void test_completion(void) {
 
 /* bash really completes with it. */
 static void test_in_bash(void) {
-  if (access("/usr/bin/bash", X_OK) != 0) return;
+  if (!host_exists("/usr/bin/bash")) return;
   run_result script = run_gust(NULL, "help", "--completion", "bash", (const char *)NULL);
   static const char probe[] =
       "\nask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gust; echo \"${COMPREPLY[*]}\"; }\n"

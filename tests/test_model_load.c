@@ -102,11 +102,30 @@ static void refused(void) {
   CHECK(model == NULL);
 }
 
+/* A copy that does not fit is refused with the bytes it would take. */
+static void no_room(void) {
+  watch w = {0};
+  gust_model *model = open_as(GUST_LOAD_MMAP, true, 0, &w);
+  uint64_t bytes = gust_model_get_info(model)->file_bytes;
+  gust_model_close(model);
+  const gust_model_options options = {.load = GUST_LOAD_COPY, .memory = bytes - 1};
+  char words[200];
+  gust_error err;
+  CHECK_EQ_INT(gust_model_open(&model, demo_model_path("f32"), &options, &err), GUST_E_MEMORY);
+  CHECK(model == NULL);
+  snprintf(words, sizeof words,
+           ": expected %llu bytes of free memory for a copy, found %llu; mapping the file (--load "
+           "mmap) needs none",
+           (unsigned long long)bytes, (unsigned long long)bytes - 1);
+  CHECK(strstr(err.text, words) != NULL);
+}
+
 int main(void) {
   same_bytes();
   auto_decides();
   cancelled(GUST_LOAD_COPY);
   cancelled(GUST_LOAD_MMAP);
   refused();
+  no_room();
   return check_finish();
 }

@@ -1,15 +1,14 @@
 /* The command-line tables: what is accepted, and the exact words of refusals. */
-#define _POSIX_C_SOURCE 200809L /* fileno, dup */
 
 #include "cli/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "cli/command.h"
+#include "host.h"
 
 typedef struct sample_values {
   option_value flag, text, count, real, choice, seed, many;
@@ -84,19 +83,8 @@ typedef struct parsed {
   char out[4096], err[1024];
 } parsed;
 
-static int redirect(FILE *stream, const char *path) {
-  fflush(stream);
-  int saved = dup(fileno(stream));
-  FILE *file = fopen(path, "wb");
-  if (saved < 0 || !file || dup2(fileno(file), fileno(stream)) < 0) check_fatal("redirect", path);
-  fclose(file);
-  return saved;
-}
-
 static void restore(FILE *stream, int saved, const char *path, char *text, size_t size) {
-  fflush(stream);
-  if (dup2(saved, fileno(stream)) < 0) check_fatal("restore", path);
-  close(saved);
+  host_restore(stream, saved);
   char *all = check_read_file(path, NULL);
   snprintf(text, size, "%s", all);
   free(all);
@@ -112,7 +100,7 @@ static parsed parse_with(const cli_command *command, const char *line) {
   int argc = 0;
   snprintf(copy, sizeof copy, "%s", line);
   for (char *word = strtok(copy, " "); word; word = strtok(NULL, " ")) argv[argc++] = word;
-  int out = redirect(stdout, out_path), err = redirect(stderr, err_path);
+  int out = host_redirect(stdout, out_path), err = host_redirect(stderr, err_path);
   result.code = options_parse(command, argc, argv, &result.values, result.operands);
   restore(stderr, err, err_path, result.err, sizeof result.err);
   restore(stdout, out, out_path, result.out, sizeof result.out);

@@ -1,9 +1,6 @@
 /* The thread pool: every item exactly once, in grains, by a worker that is alone
  * with its index, for any number of threads; and no run is lost or late for
  * ever, however the threads happen to sleep. */
-#define _POSIX_C_SOURCE 200809L /* sched_yield */
-
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "host.h"
 #include "os.h"
 #include "pool.h"
 
@@ -120,7 +118,7 @@ static void meet(void *arg, size_t begin, size_t end, unsigned worker) {
   meeting *m = arg;
   atomic_fetch_add(&m->arrived, (unsigned)(end - begin));
   uint64_t start = os_now_ns();
-  while (atomic_load(&m->arrived) < 2 && os_now_ns() - start < 60000000000u) sched_yield();
+  while (atomic_load(&m->arrived) < 2 && os_now_ns() - start < 60000000000u) host_yield();
   if (end - begin == 1 && atomic_load(&m->arrived) == 2) atomic_fetch_add(&m->met, 1);
 }
 

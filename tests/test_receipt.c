@@ -1,13 +1,10 @@
 /* The receipt in a file: what convert writes into it, and that gust verify finds
  * weights and logits that are not those of the conversion. */
-#define _XOPEN_SOURCE 700 /* truncate */
-
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "check.h"
 #include "checkpoint_maker.h"
@@ -15,6 +12,7 @@
 #include "convert.h"
 #include "demo_model.h"
 #include "format.h"
+#include "host.h"
 #include "json_result.h"
 #include "os.h"
 #include "run_gust.h"
@@ -75,10 +73,13 @@ static void hashes(void) {
     const char *path = demo_model_path(types[t]);
     gust_receipt_info receipt = receipt_of(path);
     seen[t] = receipt.logits_hash;
+    if (!CHECK(receipt.logits_hash == demo_model_logits_hash(types[t])))
+      fprintf(stderr, "  %s: logits hash %016llx\n", types[t],
+              (unsigned long long)receipt.logits_hash);
     CHECK_EQ_INT(receipt.prompt_tokens, 24);
     CHECK(hash_by_hand(path) == receipt.logits_hash);
     for (size_t i = 0; gust_cpu_level(i); i++)
-      for (unsigned threads = 1; threads <= 3; threads += 2)
+      for (unsigned threads = check_emulated() ? 3 : 1; threads <= 3; threads += 2)
         CHECK(hash_on(path, gust_cpu_level(i), threads, 0) == receipt.logits_hash);
     CHECK(hash_on(path, NULL, 2, 3) == receipt.logits_hash);
   }
@@ -401,7 +402,7 @@ static void hold_out(void) {
               "\"max_position_embeddings\": 1024");
   write_lines(whole, TEXT_LINES);
   write_lines(begin, TEXT_LINES - HELD_OUT_LINES);
-  CHECK(symlink(whole, other) == 0);
+  CHECK(host_make_alias(whole, other));
   run_result a = run_gust(NULL, "convert", folder, "-o", target, "--calibrate", whole,
                           "--against-source", other, "--json", "--quiet", (const char *)NULL);
   CHECK_EQ_STR(a.err, "");
@@ -485,8 +486,7 @@ static void full_disk(void) {
   check_write_file(path, config, strlen(config));
   snprintf(path, sizeof path, "%s/model.safetensors", folder);
   check_write_file(path, header, (size_t)length);
-  if (truncate(path, (off_t)(length + (long long)end)) != 0)
-    check_fatal("cannot make a file with a hole", path);
+  check_cut_file(path, (unsigned long long)length + end); /* a hole */
   run_result r = run_gust(NULL, "convert", folder, "-o", target, "--against-source",
                           check_data("heldout.txt"), (const char *)NULL);
   CHECK_EQ_INT(r.code, 1);
@@ -561,9 +561,21 @@ static void look(void) {
   maker_free(&m);
 }
 
+/* What depends on the processor: the hashes, and the loop that finds a damaged weight. */
+static void emulated(void) {
+  hashes();
+  errors_of("q4");
+  verify_passes("q4");
+  verify_fails("q4", "model.layers.3.self_attn.q_proj.weight");
+}
+
 int main(void) {
   if (!demo_model_path("q4"))
     check_skip("GUST_DEMO_F32 and so on are not set: run under meson test");
+  if (check_emulated()) {
+    emulated();
+    return check_finish();
+  }
   hashes();
   hash_refusals();
   errors_of("q8");

@@ -9,6 +9,7 @@
 #include "chat_settings.h"
 #include "chat_transcript.h"
 #include "chat_turn.h"
+#include "os.h"
 #include "output_file.h"
 #include "screen_text.h"
 #include "terminal.h"
@@ -183,7 +184,7 @@ static gust_status run_save(chat_state *chat, const char *argument, gust_error *
   if (!path) return command_error(err, GUST_E_MEMORY, "no memory for a file's name");
   gust_status status = GUST_OK;
   bool special = output_file_is_special(path); /* opening a pipe might wait for ever */
-  FILE *there = special ? NULL : fopen(path, "rb");
+  FILE *there = special ? NULL : os_fopen(path, "rb");
   if (there) fclose(there);
   if (special) {
     status = command_error(err, GUST_E_ARGUMENT, "%s: expected a regular file", path);

@@ -1,15 +1,12 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "chat_complete.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "chat_commands.h"
 #include "chat_transcript.h"
+#include "os.h"
 
 static void offer_names(const char *word, size_t bytes, completion_list *list) {
   for (const chat_command *command = chat_commands; command->name; command++) {
@@ -36,35 +33,44 @@ static bool is_plain_name(const char *name) {
   return true;
 }
 
-static bool is_folder(const char *folder, const char *name) {
+static bool is_folder_in(const char *folder, const char *name) {
   char path[4096];
-  struct stat info;
   int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-  return length > 0 && (size_t)length < sizeof path && stat(path, &info) == 0 &&
-         S_ISDIR(info.st_mode);
+  return length > 0 && (size_t)length < sizeof path && os_is_folder(path);
+}
+
+typedef struct file_offers {
+  const char *spelled; /* the folder, as it was */
+  const char *folder;
+  const char *begin; /* of the name */
+  completion_list *list;
+} file_offers;
+
+/* Hidden files are offered to who begins with a dot. */
+static bool offer_file(void *user, const char *name) {
+  const file_offers *offers = user;
+  char offer[4096];
+  if (strncmp(name, offers->begin, strlen(offers->begin)) != 0 || !is_plain_name(name))
+    return false;
+  if (name[0] == '.' && offers->begin[0] != '.') return false;
+  int length = snprintf(offer, sizeof offer, "%s%s%s", offers->spelled, name,
+                        is_folder_in(offers->folder, name) ? "/" : "");
+  if (length > 0 && (size_t)length < sizeof offer) completion_offer(offers->list, offer);
+  return false;
 }
 
 /* `word` is "FOLDER/BEGINNING" or "BEGINNING"; an offer repeats the folder as it was
- * spelled. Hidden files are offered to who begins with a dot. */
+ * spelled. */
 static void offer_files(const char *word, completion_list *list) {
-  const char *slash = strrchr(word, '/'), *begin = slash ? slash + 1 : word;
-  size_t folder_bytes = (size_t)(begin - word), begin_bytes = strlen(begin);
-  char spelled[2048], offer[4096];
+  const char *begin = os_file_name(word);
+  size_t folder_bytes = (size_t)(begin - word);
+  char spelled[2048];
   if (folder_bytes >= sizeof spelled) return;
   memcpy(spelled, word, folder_bytes);
   spelled[folder_bytes] = 0;
   char *folder = chat_transcript_path(folder_bytes ? spelled : ".");
-  DIR *stream = folder ? opendir(folder) : NULL;
-  for (struct dirent *entry; stream && (entry = readdir(stream));) {
-    const char *name = entry->d_name;
-    if (strncmp(name, begin, begin_bytes) != 0 || !is_plain_name(name)) continue;
-    if (name[0] == '.' && begin[0] != '.') continue;
-    if (!strcmp(name, ".") || !strcmp(name, "..")) continue;
-    int length =
-        snprintf(offer, sizeof offer, "%s%s%s", spelled, name, is_folder(folder, name) ? "/" : "");
-    if (length > 0 && (size_t)length < sizeof offer) completion_offer(list, offer);
-  }
-  if (stream) closedir(stream);
+  file_offers offers = {.spelled = spelled, .folder = folder, .begin = begin, .list = list};
+  if (folder) os_list_folder(folder, offer_file, &offers);
   free(folder);
 }
 

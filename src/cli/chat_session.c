@@ -1,5 +1,3 @@
-#define _POSIX_C_SOURCE 200809L /* localtime_r */
-
 #include "chat_session.h"
 
 #include <inttypes.h>
@@ -10,6 +8,7 @@
 
 #include "chat_settings.h"
 #include "chat_status.h"
+#include "os.h"
 #include "screen_text.h"
 #include "session_list.h"
 #include "terminal.h"
@@ -63,8 +62,8 @@ static gust_status take_settings(chat_state *chat, gust_error *err) {
 }
 
 static const char *file_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash && slash[1] ? slash + 1 : path;
+  const char *name = os_file_name(path);
+  return *name ? name : path;
 }
 
 gust_status chat_session_open(chat_state *chat, const char *name, bool other_model,
@@ -156,7 +155,7 @@ static bool print_entry(void *user, const session_entry *entry) {
   char date[32] = "";
   time_t changed = (time_t)entry->changed;
   struct tm local;
-  if (localtime_r(&changed, &local)) strftime(date, sizeof date, "%Y-%m-%d %H:%M", &local);
+  if (os_local_time(changed, &local)) strftime(date, sizeof date, "%Y-%m-%d %H:%M", &local);
   ++*count;
   screen_text_excerpt(stdout, entry->name, strlen(entry->name), 40);
   printf("  %s  ", date);

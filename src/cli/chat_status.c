@@ -23,13 +23,15 @@ void chat_status_print(chat_state *chat, const cli_answer *answer) {
   if (chat->quiet) return;
   if (terminal_is(stderr)) {
     bool colour = terminal_has_colour(stderr);
-    fprintf(stderr,
-            "%s%zu tokens, prefill %.1f t/s (%zu of %zu new), decode %.1f t/s, context %zu/%zu%s\n",
-            colour ? "\033[90m" : "", answer->count,
-            rate(answer->fed_tokens, answer->prefill_seconds), answer->fed_tokens,
-            answer->prompt_tokens, rate(answer->count, answer->decode_seconds),
-            gust_context_length(chat->context), gust_context_capacity(chat->context),
-            colour ? "\033[0m" : "");
+    char line[256];
+    snprintf(
+        line, sizeof line,
+        "%s%zu tokens, prefill %.1f t/s (%zu of %zu new), decode %.1f t/s, context %zu/%zu%s\n",
+        colour ? "\033[90m" : "", answer->count, rate(answer->fed_tokens, answer->prefill_seconds),
+        answer->fed_tokens, answer->prompt_tokens, rate(answer->count, answer->decode_seconds),
+        gust_context_length(chat->context), gust_context_capacity(chat->context),
+        colour ? "\033[0m" : "");
+    terminal_say(line);
   }
   answer_explain(answer, chat->command, chat->context, false);
   chat_status_tell_window(chat);

@@ -7,6 +7,7 @@
 
 #include "chat_json_line.h"
 #include "json_out.h"
+#include "os.h"
 #include "output_file.h"
 #include "utf8_check.h"
 
@@ -14,11 +15,13 @@
 #define HEAD_BYTES 4
 
 char *chat_transcript_path(const char *name) {
-  const char *home = getenv("HOME");
-  bool expand = name[0] == '~' && name[1] == '/' && home && *home;
+  bool expand = name[0] == '~' && os_is_separator(name[1]);
+  char *home = expand ? os_home_folder() : NULL;
+  expand = home != NULL;
   size_t size = strlen(name) + (expand ? strlen(home) : 0) + 1;
   char *path = malloc(size);
   if (path) snprintf(path, size, "%s%s", expand ? home : "", expand ? name + 1 : name);
+  free(home);
   return path;
 }
 
@@ -28,7 +31,7 @@ gust_status chat_transcript_read(const char *path, size_t most, char **text, siz
   *bytes = 0;
   if (output_file_is_special(path)) /* a pipe could keep one waiting for ever */
     return command_error(err, GUST_E_IO, "%s: expected a regular file", path);
-  FILE *file = fopen(path, "rb");
+  FILE *file = os_fopen(path, "rb");
   if (!file) return command_error(err, GUST_E_IO, "%s: cannot open: %s", path, strerror(errno));
   char *data = NULL;
   size_t used = 0, capacity = 0, got = 0;
@@ -48,7 +51,7 @@ gust_status chat_transcript_read(const char *path, size_t most, char **text, siz
   } else if (used > most) {
     status = command_error(err, GUST_E_ARGUMENT, "%s: expected at most %zu bytes, found more", path,
                            most);
-  } else if (!feof(file)) {
+  } else if (!data || !feof(file)) {
     status = command_error(err, GUST_E_MEMORY, "%s: no memory left after %zu bytes", path, used);
   } else {
     status = utf8_check_text(path, data, used, err);

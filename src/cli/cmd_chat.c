@@ -33,7 +33,8 @@ static const cli_option own_options[] = {
     {.name = "ctx",
      .kind = OPTION_COUNT,
      .argument = "N",
-     .help = "positions the context holds; default: as many as the model was trained for",
+     .help = "positions the context holds; default: as many as the model was trained for, "
+             "or as memory has room for",
      .least = 1,
      .most = CONTEXT_MAX_POSITIONS,
      .place = offsetof(chat_own, context)},
@@ -74,7 +75,8 @@ static bool leaves(const chat_state *chat, bool at_prompt) {
   if (!chat->interactive || !interrupt_is_key()) return true;
   interrupt_clear();
   if (at_prompt)
-    fprintf(stderr, "%s(Ctrl-D leaves)\n", line_editor_is_editing(chat->editor) ? "" : "\n");
+    terminal_say(line_editor_is_editing(chat->editor) ? "(Ctrl-D leaves)\n"
+                                                      : "\n(Ctrl-D leaves)\n");
   return false;
 }
 
@@ -100,7 +102,7 @@ static int converse(chat_state *chat, gust_error *err) {
       continue;
     }
     if (result == LINE_END) {
-      if (chat->interactive && !line_editor_is_editing(chat->editor)) fputc('\n', stderr);
+      if (chat->interactive && !line_editor_is_editing(chat->editor)) terminal_say("\n");
       break;
     }
     if (is_blank(line, bytes)) continue;

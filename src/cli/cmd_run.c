@@ -58,7 +58,8 @@ static const cli_option own_options[] = {
     {.name = "ctx",
      .kind = OPTION_COUNT,
      .argument = "N",
-     .help = "positions the context holds; default: as many as the model was trained for",
+     .help = "positions the context holds; default: as many as the model was trained for, "
+             "or as memory has room for",
      .least = 1,
      .most = CONTEXT_MAX_POSITIONS,
      .place = offsetof(run_own, context)},

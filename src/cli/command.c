@@ -6,17 +6,23 @@
 #include <string.h>
 
 #include "interrupt.h"
+#include "terminal.h"
 
-/* One line, whatever came in from a file name or an argument: control
- * characters could otherwise forge lines or drive the terminal. */
+void command_one_line(char *text) {
+  for (char *c = text; *c; c++)
+    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+}
+
 static void print_line(const cli_command *command, const char *text) {
   char line[1024];
   int used = command ? snprintf(line, sizeof line, "gust %s: %s", command->name, text)
                      : snprintf(line, sizeof line, "gust: %s", text);
   if (used < 0) return;
-  for (char *c = line; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-  fprintf(stderr, "%s\n", line);
+  command_one_line(line);
+  size_t length = strlen(line);
+  if (length > sizeof line - 2) length = sizeof line - 2;
+  memcpy(line + length, "\n", 2);
+  terminal_say(line);
 }
 
 int command_fail(const cli_command *command, const gust_error *err) {
@@ -44,12 +50,13 @@ void command_note(const cli_command *command, const char *format, ...) {
   print_line(command, text);
 }
 
-gust_status command_error(gust_error *err, gust_status status, const char *format, ...) {
+gust_status(command_error)(gust_error *err, gust_status status, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   err->status = status;
   vsnprintf(err->text, sizeof err->text, format, arguments);
   va_end(arguments);
+  command_one_line(err->text);
   return status;
 }
 

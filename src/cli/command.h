@@ -8,7 +8,9 @@
 #include "../gust.h"
 #include "options.h"
 
-#if defined(__GNUC__)
+#if defined(__MINGW32__) && !defined(__clang__)
+#define COMMAND_PRINTF(format_index, first) __attribute__((format(gnu_printf, format_index, first)))
+#elif defined(__GNUC__)
 #define COMMAND_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 #else
 #define COMMAND_PRINTF(format_index, first)
@@ -47,6 +49,13 @@ void command_note(const cli_command *command, const char *format, ...) COMMAND_P
 /* Formats an error of the command's own; returns `status`. */
 gust_status command_error(gust_error *err, gust_status status, const char *format, ...)
     COMMAND_PRINTF(3, 4);
+#ifdef __clang_analyzer__ /* as in status.h */
+#define command_error(err, status, ...) ((command_error)(err, status, __VA_ARGS__), (status))
+#endif
+
+/* Makes one line of a text, whatever came into it from a file, its name or an argument:
+ * control characters, which could forge lines or drive the terminal, become '?'. */
+void command_one_line(char *text);
 
 /* Hands what was printed to stdout on to the system; GUST_E_IO when that or an
  * earlier write failed. */

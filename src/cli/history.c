@@ -1,21 +1,17 @@
-#define _POSIX_C_SOURCE 200809L
+#define _POSIX_C_SOURCE 200809L /* strdup */
 
 #include "history.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "os.h"
 #include "state_folder.h"
 
 /* Someone else's append takes well under a millisecond. */
 #define LOCK_TRIES 100u
-#define LOCK_PAUSE_NS 5000000L
+#define LOCK_PAUSE_NS 5000000u
 /* A file that grew so large was not written by this program. */
 #define FILE_MOST_BYTES (16u * HISTORY_MOST_BYTES)
 
@@ -130,49 +126,20 @@ static bool take_lines(history *list, char *data, size_t bytes) {
 /* --- the file --------------------------------------------------------------------------- */
 
 static gust_status trouble(const history *list, const char *what, gust_error *err) {
+  bool odd = errno == ENOTSUP || errno == EINVAL || errno == EISDIR;
   return command_error(err, GUST_E_IO,
                        "%s: cannot %s the history of input lines: %s; this session's stay in "
                        "memory",
-                       list->path, what, errno == EINVAL ? "not a regular file" : strerror(errno));
-}
-
-/* An open descriptor of a regular file, or -1 with errno. A FIFO must not block
- * and a device not be written to. */
-static int open_regular(const char *path, int flags) {
-  int file = open(path, flags | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0600);
-  struct stat info;
-  if (file < 0) return -1;
-  int failure = 0;
-  if (fstat(file, &info) != 0)
-    failure = errno;
-  else if (!S_ISREG(info.st_mode))
-    failure = EINVAL;
-  if (!failure) return file;
-  close(file);
-  errno = failure;
-  return -1;
-}
-
-static bool read_fully(int file, char *data, size_t bytes, off_t offset) {
-  while (bytes > 0) {
-    ssize_t got = pread(file, data, bytes, offset);
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0) errno = EIO;
-    if (got <= 0) return false;
-    data += got;
-    bytes -= (size_t)got;
-    offset += got;
-  }
-  return true;
+                       list->path, what, odd ? "not a regular file" : strerror(errno));
 }
 
 /* Reads the entries out of an open file; of a huge one only the end. */
-static bool read_entries(history *list, int file) {
-  struct stat info;
-  if (fstat(file, &info) != 0) return false;
-  size_t bytes = info.st_size > (off_t)FILE_MOST_BYTES ? FILE_MOST_BYTES : (size_t)info.st_size;
+static bool read_entries(history *list, os_file file) {
+  uint64_t whole;
+  if (!os_file_bytes(file, &whole)) return false;
+  size_t bytes = whole > FILE_MOST_BYTES ? FILE_MOST_BYTES : (size_t)whole;
   char *data = malloc(bytes + 1);
-  bool done = data && read_fully(file, data, bytes, info.st_size - (off_t)bytes);
+  bool done = data && os_read_at(file, data, bytes, whole - bytes);
   if (done && !take_lines(list, data, bytes)) {
     errno = ENOMEM;
     done = false;
@@ -186,44 +153,46 @@ static bool read_entries(history *list, int file) {
 gust_status history_open(history *list, const char *path, gust_error *err) {
   list->path = strdup(path);
   if (!list->path) return command_error(err, GUST_E_MEMORY, "no memory for the history");
-  int file = open_regular(path, O_RDONLY);
-  if (file < 0) return errno == ENOENT ? GUST_OK : trouble(list, "read", err);
+  uint64_t bytes;
+  os_file file = os_open_read(path, &bytes);
+  if (file == -1) return errno == ENOENT ? GUST_OK : trouble(list, "read", err);
   bool done = read_entries(list, file);
   gust_status status = done ? GUST_OK : trouble(list, "read", err);
   if (!done) forget_entries(list);
-  close(file);
+  os_close(file);
   return status;
 }
 
-static bool lock(int file) {
-  struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+static bool lock(os_file file) {
+  bool busy = true;
   for (unsigned tries = 0; tries < LOCK_TRIES; tries++) {
-    if (fcntl(file, F_SETLK, &whole) == 0) return true;
-    if (errno != EACCES && errno != EAGAIN && errno != EINTR) return false;
-    struct timespec pause = {0, LOCK_PAUSE_NS};
-    nanosleep(&pause, NULL);
+    if (os_lock(file, &busy)) return true;
+    if (!busy) return false;
+    os_sleep_ns(LOCK_PAUSE_NS);
   }
   errno = EBUSY;
   return false;
 }
 
-/* Whether `file` is what stands at the path now: whoever held the lock before
- * may have put another one in its place. */
-static bool is_still_there(int file, const char *path) {
-  struct stat held, there;
-  return fstat(file, &held) == 0 && stat(path, &there) == 0 && held.st_dev == there.st_dev &&
-         held.st_ino == there.st_ino;
+static os_file open_or_create(const char *path) {
+  uint64_t bytes;
+  os_file file = os_open_update(path, &bytes);
+  if (file != -1 || errno != ENOENT) return file;
+  file = os_create_private(path);
+  /* Someone else was faster. */
+  return file == -1 && errno == EEXIST ? os_open_update(path, &bytes) : file;
 }
 
-/* The file, locked; -1 with errno. */
-static int open_locked(const char *path) {
+/* The file, locked, and still that which stands at the path: whoever held the lock
+ * before may have put another one in its place. -1 with errno. */
+static os_file open_locked(const char *path) {
   for (unsigned tries = 0; tries < LOCK_TRIES; tries++) {
-    int file = open_regular(path, O_RDWR | O_CREAT | O_APPEND);
-    if (file < 0) return -1;
+    os_file file = open_or_create(path);
+    if (file == -1) return -1;
     bool locked = lock(file);
-    if (locked && is_still_there(file, path)) return file;
+    if (locked && os_is_at(file, path)) return file;
     int failure = errno;
-    close(file);
+    os_close(file);
     errno = failure;
     if (!locked) return -1;
   }
@@ -231,51 +200,53 @@ static int open_locked(const char *path) {
   return -1;
 }
 
-/* One write, and none of it when not all of it can be. */
-static bool append(int file, const char *line, size_t bytes) {
-  struct stat info;
+/* All of the line, or nothing. */
+static bool append(os_file file, const char *line, size_t bytes) {
+  uint64_t before, end;
   char last = '\n';
-  if (fstat(file, &info) != 0) return false;
-  if (info.st_size > 0 && !read_fully(file, &last, 1, info.st_size - 1)) return false;
+  if (!os_file_bytes(file, &before)) return false;
+  if (before > 0 && !os_read_at(file, &last, 1, before - 1)) return false;
+  end = before;
   bool torn = last != '\n'; /* someone was killed while writing */
-  ssize_t put = torn ? write(file, "\n", 1) : 0;
-  if (put >= 0) put = write(file, line, bytes);
-  if (put >= 0 && (size_t)put == bytes) return true;
-  int failure = put < 0 ? errno : ENOSPC;
-  if (put > 0 && ftruncate(file, info.st_size) != 0) failure = errno;
+  bool done = !torn || os_write_at(file, "\n", 1, end++);
+  if (done && os_write_at(file, line, bytes, end)) return true;
+  int failure = errno;
+  (void)os_truncate(file, before);
   errno = failure;
   return false;
 }
 
-static bool write_entries(const history *list, int file) {
+static bool write_entries(const history *list, os_file file) {
   char *line = malloc(2 * HISTORY_ENTRY_BYTES + 1);
   bool done = line != NULL;
+  uint64_t at = 0;
   for (size_t i = 0; done && i < list->count; i++) {
     size_t bytes = encode(line, list->entries[i].text, list->entries[i].bytes);
-    ssize_t put = write(file, line, bytes);
-    done = put >= 0 && (size_t)put == bytes;
+    done = os_write_at(file, line, bytes, at);
+    at += bytes;
   }
   free(line);
-  return done && fsync(file) == 0;
+  return done;
 }
 
 /* Puts a file that holds only what is kept, other sessions' lines among it, in
  * the place of the locked one. Failing leaves that as it is, which is fine. */
-static void shorten(const history *list, int file) {
-  struct stat info;
-  if (fstat(file, &info) != 0 || info.st_size <= (off_t)(2 * HISTORY_MOST_BYTES)) return;
+static void shorten(const history *list, os_file file) {
+  uint64_t whole;
+  if (!os_file_bytes(file, &whole) || whole <= 2 * HISTORY_MOST_BYTES) return;
   history kept = {0};
   size_t bytes = strlen(list->path) + sizeof ".new";
   char *beside = malloc(bytes);
-  int fresh = -1;
+  os_file fresh = -1;
   if (beside && read_entries(&kept, file)) {
     memcpy(beside, list->path, bytes - sizeof ".new");
     memcpy(beside + bytes - sizeof ".new", ".new", sizeof ".new");
-    fresh = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    os_remove(beside); /* of one that was killed here: nobody else holds the lock */
+    fresh = os_create_private(beside);
   }
-  if (fresh >= 0) {
+  if (fresh != -1) {
     bool done = write_entries(&kept, fresh);
-    close(fresh);
+    done = os_sync_close(fresh) && done;
     if (!done || !os_rename(beside, list->path)) os_remove(beside);
   }
   free(beside);
@@ -283,14 +254,13 @@ static void shorten(const history *list, int file) {
 }
 
 static gust_status keep_line(history *list, const char *line, size_t bytes, gust_error *err) {
-  int file = -1;
+  os_file file = -1;
   if (state_folder_make(list->path)) file = open_locked(list->path);
-  if (file < 0) return trouble(list, "write", err);
-  struct stat info;
-  if (fstat(file, &info) == 0 && (info.st_mode & 077) != 0) (void)fchmod(file, 0600);
+  if (file == -1) return trouble(list, "write", err);
+  os_make_private(file);
   gust_status status = append(file, line, bytes) ? GUST_OK : trouble(list, "write", err);
   if (status == GUST_OK) shorten(list, file);
-  close(file);
+  os_close(file);
   return status;
 }
 

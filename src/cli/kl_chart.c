@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "human.h"
+#include "os.h"
 #include "output_file.h"
 #include "portable_math.h"
 #include "utf8_check.h"
@@ -125,8 +126,8 @@ static void put_text(FILE *f, const char *text) {
 }
 
 static const char *base_name(const char *path) {
-  const char *slash = strrchr(path, '/');
-  return slash && slash[1] ? slash + 1 : path;
+  const char *name = os_file_name(path);
+  return *name ? name : path;
 }
 
 static void put_head(FILE *f) {

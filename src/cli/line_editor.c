@@ -1,21 +1,17 @@
-#define _DEFAULT_SOURCE /* TIOCGWINSZ */
-#define _POSIX_C_SOURCE 200809L
+#define _POSIX_C_SOURCE 200809L /* strdup */
 
 #include "line_editor.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "edit_core.h"
 #include "edit_view.h"
 #include "history.h"
 #include "interrupt.h"
 #include "raw_terminal.h"
+#include "standard_input.h"
 #include "terminal.h"
 #include "text_width.h"
 
@@ -45,8 +41,7 @@ struct line_editor {
 };
 
 static bool can_edit(void) {
-  const char *kind = getenv("TERM");
-  return kind && *kind && strcmp(kind, "dumb") != 0 && terminal_is(stdin) && terminal_is(stderr);
+  return terminal_is(stdin) && terminal_takes_escapes(stderr);
 }
 
 /* Trouble with the history is said once. */
@@ -108,40 +103,24 @@ static void add(line_editor *editor, const char *text) {
   edit_frame_add(&editor->out, text, strlen(text));
 }
 
-/* A terminal that is gone brings SIGHUP; there is nobody to tell here. */
 static void send_out(line_editor *editor) {
-  const char *data = editor->out.data;
-  size_t bytes = editor->out.bytes;
-  while (bytes > 0) {
-    ssize_t put = write(STDERR_FILENO, data, bytes);
-    if (put < 0 && errno == EAGAIN) {
-      struct pollfd file = {.fd = STDERR_FILENO, .events = POLLOUT};
-      poll(&file, 1, 1000);
-    }
-    if (put < 0 && errno != EINTR && errno != EAGAIN) break;
-    if (put > 0) {
-      data += put;
-      bytes -= (size_t)put;
-    }
-  }
+  terminal_write(editor->out.data, editor->out.bytes);
   editor->out.bytes = 0;
 }
 
 /* Brings the screen up to date; with `whole` all of the text, else as many rows
  * as the terminal has. */
 static void draw(line_editor *editor, bool whole) {
-  struct winsize size;
-  bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 && size.ws_row > 0;
+  unsigned columns = 80, rows = 24;
+  terminal_size(stderr, &columns, &rows);
   const edit_buffer *buffer = &editor->core.buffer;
   char search[512];
   edit_scene scene = {.prompt = editor->prompt,
                       .text = buffer->text,
                       .bytes = buffer->bytes,
                       .cursor = whole ? buffer->bytes : buffer->cursor,
-                      .columns = known ? size.ws_col : 80,
-                      .most_rows = whole   ? SIZE_MAX
-                                   : known ? size.ws_row
-                                           : 24,
+                      .columns = columns,
+                      .most_rows = whole ? SIZE_MAX : rows,
                       .colour = editor->options.colour};
   if (edit_core_prompt(&editor->core, search, sizeof search)) scene.prompt = search;
   edit_frame_make(&editor->fresh, &scene);
@@ -221,7 +200,7 @@ static bool act(line_editor *editor, edit_action action, line_result *result) {
     case EDIT_ACCEPT: *result = LINE_TEXT; return true;
     case EDIT_END: *result = LINE_END; return true;
     case EDIT_INTERRUPT:
-      raise(SIGINT); /* unless that is ignored, interrupt.h has it now */
+      interrupt_raise_key(); /* unless that is ignored, interrupt.h has it now */
       *result = LINE_INTERRUPT;
       if (interrupt_signal()) return true;
       move_below(editor);
@@ -268,7 +247,7 @@ static void heed(line_editor *editor, raw_events events) {
 /* Reads what there is; LINE_TEXT to go on. A read of nothing is the end. */
 static line_result fill(line_editor *editor, gust_error *err) {
   char data[READ_BYTES];
-  ssize_t got = read(STDIN_FILENO, data, sizeof data);
+  ptrdiff_t got = standard_input_read(data, sizeof data);
   if (got > 0 && key_reader_put(&editor->keys, data, (size_t)got)) return LINE_TEXT;
   if (got < 0 && (errno == EINTR || errno == EAGAIN)) return LINE_TEXT;
   if (got == 0 || (got < 0 && errno == EIO)) return LINE_END; /* EIO: the terminal is gone */
@@ -289,20 +268,17 @@ static line_result edit(line_editor *editor, gust_error *err) {
     int patience = !key_reader_is_amid(&editor->keys) ? -1
                    : editor->keys.pasting             ? PASTE_MILLISECONDS
                                                       : KEY_MILLISECONDS;
-    struct pollfd files[3] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                              {.fd = interrupt_descriptor(), .events = POLLIN},
-                              {.fd = raw_terminal_descriptor(), .events = POLLIN}};
-    int ready = poll(files, 3, patience);
-    if (ready < 0 && errno != EINTR) {
+    input_news news = standard_input_wait(patience);
+    if (news == INPUT_TROUBLE) {
       command_error(err, GUST_E_IO, "standard input: cannot wait: %s", strerror(errno));
       return LINE_ERROR;
     }
     heed(editor, raw_terminal_events());
-    if (ready > 0 && files[0].revents) {
+    if (news == INPUT_READY) {
       result = fill(editor, err);
       if (result != LINE_TEXT) return result;
     }
-    if (take_keys(editor, ready == 0, &result)) return result;
+    if (take_keys(editor, news == INPUT_QUIET, &result)) return result;
   }
 }
 
@@ -364,11 +340,7 @@ static line_result read_edited(line_editor *editor, bool question, const char **
 
 static line_result read_plain(line_editor *editor, const char **line, size_t *bytes,
                               gust_error *err) {
-  if (terminal_is(stdin)) {
-    fflush(stdout);
-    fputs(editor->prompt, stderr);
-    fflush(stderr);
-  }
+  if (terminal_is(stdin)) terminal_say(editor->prompt);
   return line_input_read(&editor->input, line, bytes, err);
 }
 

@@ -1,33 +1,15 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "line_input.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "interrupt.h"
+#include "standard_input.h"
 
 #define READ_BYTES 4096u
 /* Longer lines are a mistake rather than a message. */
 #define MAX_LINE_BYTES (64u << 20)
-
-/* stdio would start the read anew after a signal, or forget it if it came just
- * before; polling the signal's descriptor along does neither. */
-static line_result wait_for_input(void) {
-  for (;;) {
-    if (interrupt_signal()) return LINE_INTERRUPT;
-    struct pollfd files[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
-                              {.fd = interrupt_descriptor(), .events = POLLIN}};
-    if (poll(files, 2, -1) < 0) {
-      if (errno != EINTR) return LINE_ERROR;
-    } else if (files[0].revents && !interrupt_signal()) {
-      return LINE_TEXT;
-    }
-  }
-}
 
 /* Reads once more behind what is held. */
 static line_result fill(line_input *input, gust_error *err) {
@@ -47,11 +29,11 @@ static line_result fill(line_input *input, gust_error *err) {
     input->data = grown;
     input->capacity = larger;
   }
-  line_result result = wait_for_input();
-  if (result == LINE_INTERRUPT) return result;
-  ssize_t got = -1;
-  if (result == LINE_TEXT)
-    got = read(STDIN_FILENO, input->data + input->end, input->capacity - input->end);
+  input_news news = standard_input_wait(-1);
+  if (interrupt_signal()) return LINE_INTERRUPT;
+  ptrdiff_t got = -1;
+  if (news != INPUT_TROUBLE)
+    got = standard_input_read(input->data + input->end, input->capacity - input->end);
   if (got < 0 && errno == EINTR) return LINE_TEXT;
   if (got < 0) {
     command_error(err, GUST_E_IO, "standard input: cannot read: %s", strerror(errno));

@@ -19,8 +19,9 @@ static int dispatch(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-  terminal_guard_streams();
+  terminal_begin(&argc, &argv);
   interrupt_ignore_writes();
+  gust_guard_mapped_files(); /* without it, a file that shrinks ends us unexplained */
   int code = dispatch(argc, argv);
   gust_error err;
   /* A command may have returned before the last of its output was written. */

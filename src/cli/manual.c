@@ -130,7 +130,7 @@ static void put_environment(const cli_command *command) {
       {"TERM", "\"dumb\" or unset: no colours, and lines are read without editing", "session"},
       {"XDG_STATE_HOME",
        "the folder in which gust/ holds the history of what was typed and the sessions that have a "
-       "bare name; default ~/.local/state",
+       "bare name; default ~/.local/state, on Windows %LOCALAPPDATA%",
        "session"},
   };
   bool begun = false;

@@ -16,8 +16,7 @@
   }
 #define CPU_OPTION                                                         \
   {                                                                        \
-    .name = "cpu", .kind = OPTION_CHOICE,                                  \
-    .argument = "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm",             \
+    .name = "cpu", .kind = OPTION_CHOICE, .argument = CPU_LEVELS,          \
     .help =                                                                \
         "fastest instruction-set level to use; default: GUST_CPU, or the " \
         "best there is",                                                   \
@@ -180,7 +179,13 @@ gust_status model_options_context(gust_context **context, const cli_command *com
   if (positions > trained && !values->quiet.given)
     command_note(command, "%zu positions are more than the %u the model was trained for", positions,
                  trained);
-  return gust_context_create(context, model, &options, err);
+  gust_status status = gust_context_create(context, model, &options, err);
+  if (status != GUST_OK || positions || values->quiet.given) return status;
+  size_t capacity = gust_context_capacity(*context);
+  if (capacity < trained && capacity < CONTEXT_MAX_POSITIONS)
+    command_note(command, "memory has room for %zu of the %u positions the model was trained for",
+                 capacity, trained);
+  return GUST_OK;
 }
 
 /* Not for secrets: two runs should merely differ. */

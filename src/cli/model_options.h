@@ -5,6 +5,9 @@
 
 #include "command.h"
 
+/* The choices of --cpu: kernels/kernels.h has them for messages. */
+#define CPU_LEVELS "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm"
+
 /* --kv --threads --cpu --load --quiet: wherever a model runs. */
 typedef struct model_values {
   option_value kv, threads, cpu, load, quiet;

@@ -1,17 +1,13 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "output_file.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "os.h"
 
 bool output_file_is_special(const char *path) {
-  struct stat info;
-  return stat(path, &info) == 0 && !S_ISREG(info.st_mode);
+  return !os_may_replace(path);
 }
 
 gust_status output_file_open(output_file *output, const char *path, gust_error *err) {
@@ -25,7 +21,7 @@ gust_status output_file_open(output_file *output, const char *path, gust_error *
     snprintf(output->temporary, bytes, "%s.%llx.part", path, (unsigned long long)os_now_ns());
     name = output->temporary;
   }
-  output->file = fopen(name, output->temporary ? "wbx" : "wb");
+  output->file = os_fopen(name, output->temporary ? "wbx" : "wb");
   if (output->file) return GUST_OK;
   return command_error(err, GUST_E_IO, "%s: cannot create: %s", name, strerror(errno));
 }

@@ -56,9 +56,9 @@ size_t progress_format(char *line, size_t size, unsigned columns, const char *la
 /* Blanks rather than an escape sequence: any terminal knows them. */
 static void draw(progress_line *progress, const char *line, unsigned length) {
   unsigned blanks = progress->drawn > length ? progress->drawn - length : 0;
-  fprintf(stderr, "\r%s%*s", line, (int)blanks, "");
-  if (length == 0) fputc('\r', stderr);
-  fflush(stderr);
+  char text[512];
+  snprintf(text, sizeof text, "\r%s%*s%s", line, (int)blanks, "", length == 0 ? "\r" : "");
+  terminal_say(text);
   progress->drawn = length;
 }
 

@@ -1,6 +1,7 @@
 /* The terminal on standard input key by key, without echo, and the signals that
  * come with it. Signals reach nothing but statics, so there is one for the
- * process; it is used from one thread. */
+ * process; it is used from one thread. console_posix.c and console_windows.c
+ * implement it; keys arrive as the bytes a terminal of the VT family sends. */
 #ifndef GUST_CLI_RAW_TERMINAL_H
 #define GUST_CLI_RAW_TERMINAL_H
 
@@ -14,7 +15,8 @@ bool raw_terminal_enter(void);
 /* Back to how it was; does nothing when it is. */
 void raw_terminal_leave(void);
 
-/* Stops the process as Ctrl-Z does; returns once it goes on, entered again. */
+/* Stops the process as Ctrl-Z does; returns once it goes on, entered again. Does
+ * nothing on Windows, which has no such thing. */
 void raw_terminal_suspend(void);
 
 /* What happened since the last call. */
@@ -25,8 +27,5 @@ typedef struct raw_events {
 } raw_events;
 
 raw_events raw_terminal_events(void);
-
-/* Readable while there are such events, for poll; -1 where there is none. */
-int raw_terminal_descriptor(void);
 
 #endif

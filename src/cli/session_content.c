@@ -30,7 +30,7 @@ static gust_status no_memory(size_t bytes, gust_error *err) {
 static char *copy_text(const char *text, size_t bytes) {
   char *copy = malloc(bytes + 1);
   if (!copy) return NULL;
-  if (bytes) memcpy(copy, text, bytes);
+  if (text) memcpy(copy, text, bytes);
   copy[bytes] = 0;
   return copy;
 }

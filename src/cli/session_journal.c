@@ -33,6 +33,7 @@ COMMAND_PRINTF(2, 3) static void notice(const session_journal *journal, const ch
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
+  command_one_line(line);
   journal->options.notice(journal->options.user, line);
 }
 
@@ -229,7 +230,7 @@ gust_status session_journal_open(session_journal **out, const char *path, const 
   }
   memcpy(journal->path, path, bytes);
   if (options) journal->options = *options;
-  journal->file.descriptor = -1;
+  journal->file.handle = -1;
   journal->fingerprint = gust_model_fingerprint(model);
   journal->window = gust_model_get_info(model)->sliding_window;
   gust_status status = open_parts(journal, err);

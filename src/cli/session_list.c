@@ -1,13 +1,10 @@
-#define _POSIX_C_SOURCE 200809L
-
 #include "session_list.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "os.h"
 #include "state_folder.h"
 
 #define SUFFIX ".session"
@@ -38,8 +35,8 @@ static gust_status sessions_folder(char **folder, gust_error *err) {
   *folder = state_folder_path("sessions");
   if (*folder) return GUST_OK;
   return command_error(err, GUST_E_ARGUMENT,
-                       "no folder for sessions: neither XDG_STATE_HOME nor HOME is an absolute "
-                       "path; give --session a path with a slash");
+                       "no folder for sessions: neither XDG_STATE_HOME nor HOME (on Windows "
+                       "LOCALAPPDATA) is an absolute path; give --session a path with a slash");
 }
 
 static bool ends_with_suffix(const char *name) {
@@ -61,7 +58,7 @@ static gust_status check_name(const char *name, gust_error *err) {
 
 gust_status session_path(char **path, const char *name, gust_error *err) {
   *path = NULL;
-  if (strchr(name, '/')) {
+  if (os_file_name(name) != name) {
     *path = join((const char *[]){name, NULL});
     return *path ? GUST_OK : no_memory(err);
   }
@@ -97,7 +94,6 @@ typedef struct found_list {
 
 static gust_status add_found(found_list *list, const char *folder, const char *file,
                              gust_error *err) {
-  struct stat info;
   if (list->count == list->capacity) {
     size_t larger = list->capacity ? list->capacity * 2 : 32;
     found_session *grown =
@@ -111,7 +107,7 @@ static gust_status add_found(found_list *list, const char *folder, const char *f
                           .path = join((const char *[]){folder, "/", file, NULL})};
   if (!item->name || !item->path) return no_memory(err);
   item->name[strlen(file) - SUFFIX_BYTES] = 0;
-  if (stat(item->path, &info) == 0 && info.st_mtime > 0) item->changed = (uint64_t)info.st_mtime;
+  item->changed = os_changed_ns(item->path) / 1000000000u;
   return GUST_OK;
 }
 
@@ -121,19 +117,27 @@ static int by_change(const void *a, const void *b) {
   return strcmp(x->name, y->name);
 }
 
+typedef struct folder_scan {
+  found_list *list;
+  const char *folder;
+  gust_status status;
+  gust_error *err;
+} folder_scan;
+
+static bool take_name(void *user, const char *name) {
+  folder_scan *scan = user;
+  if (*name != '.' && ends_with_suffix(name))
+    scan->status = add_found(scan->list, scan->folder, name, scan->err);
+  return scan->status != GUST_OK;
+}
+
 static gust_status find_all(found_list *list, const char *folder, gust_error *err) {
-  DIR *stream = opendir(folder);
-  if (!stream && errno == ENOENT) return GUST_OK;
-  if (!stream)
+  folder_scan scan = {.list = list, .folder = folder, .err = err};
+  if (!os_list_folder(folder, take_name, &scan) && errno != ENOENT)
     return command_error(err, GUST_E_IO, "%s: cannot read the folder of sessions: %s", folder,
                          strerror(errno));
-  gust_status status = GUST_OK;
-  for (struct dirent *entry; !status && (entry = readdir(stream));)
-    if (*entry->d_name != '.' && ends_with_suffix(entry->d_name))
-      status = add_found(list, folder, entry->d_name, err);
-  closedir(stream);
   if (list->count > 1) qsort(list->items, list->count, sizeof *list->items, by_change);
-  return status;
+  return scan.status;
 }
 
 static bool hand_out(const found_session *item, session_entry_fn *fn, void *user) {

@@ -1,5 +1,5 @@
 /* Where sessions that have a bare name lie: $XDG_STATE_HOME/gust/sessions, or
- * ~/.local/state/gust/sessions. */
+ * below what else state_folder.h says. */
 #ifndef GUST_CLI_SESSION_LIST_H
 #define GUST_CLI_SESSION_LIST_H
 

@@ -1,20 +1,9 @@
-#define _DEFAULT_SOURCE /* flock */
-#ifdef __APPLE__
-#define _DARWIN_C_SOURCE
-#endif
-
 #include "session_records.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "os.h"
 
 #define MAGIC "GUSTCHAT" /* 8 bytes, without the NUL */
 #define VERSION 1u
@@ -64,11 +53,9 @@ static gust_status cannot(const session_file *file, const char *what, gust_error
 }
 
 static gust_status lock(const session_file *file, gust_error *err) {
-  int result;
-  do result = flock(file->descriptor, LOCK_EX | LOCK_NB);
-  while (result != 0 && errno == EINTR);
-  if (result == 0) return GUST_OK;
-  if (errno == EWOULDBLOCK)
+  bool busy;
+  if (os_lock(file->handle, &busy)) return GUST_OK;
+  if (busy)
     return command_error(err, GUST_E_IO,
                          "%s: another chat has this session open; end that one or give another "
                          "--session",
@@ -80,7 +67,7 @@ static gust_status read_prologue(session_file *file, gust_error *err) {
   uint8_t bytes[PROLOGUE_BYTES];
   if (file->bytes < PROLOGUE_BYTES)
     return refuse(file, "this is no session of gust chat: too short", err);
-  if (!os_read_at(file->descriptor, bytes, sizeof bytes, 0)) return cannot(file, "read", err);
+  if (!os_read_at(file->handle, bytes, sizeof bytes, 0)) return cannot(file, "read", err);
   if (memcmp(bytes, MAGIC, 8) != 0) return refuse(file, "this is no session of gust chat", err);
   if (session_get32(bytes + 8) != VERSION)
     return command_error(err, GUST_E_UNSUPPORTED,
@@ -94,48 +81,28 @@ static gust_status read_prologue(session_file *file, gust_error *err) {
 
 gust_status session_file_open(session_file *file, const char *path, bool to_write,
                               gust_error *err) {
-  struct stat info;
-  *file = (session_file){.descriptor = -1, .path = path};
-  /* O_NONBLOCK: a pipe must be refused, not waited for. */
-  int flags = (to_write ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
-  file->descriptor = open(path, flags);
-  if (file->descriptor < 0 && errno == ENOENT && to_write) {
-    /* What people say to their machine is nobody else's to read: 0600. */
-    file->descriptor = open(path, flags | O_CREAT | O_EXCL, 0600);
-    file->is_made = file->descriptor >= 0;
+  *file = (session_file){.handle = -1, .path = path};
+  file->handle = to_write ? os_open_update(path, &file->bytes) : os_open_read(path, &file->bytes);
+  if (file->handle == -1 && errno == ENOENT && to_write) {
+    /* What people say to their machine is nobody else's to read. */
+    file->handle = os_create_private(path);
+    file->is_made = file->handle != -1;
   }
-  if (file->descriptor < 0 || fstat(file->descriptor, &info) != 0)
-    return cannot(file, to_write ? "open or create" : "open", err);
-  if (!S_ISREG(info.st_mode)) return refuse(file, "this is no regular file", err);
+  if (file->handle == -1 && (errno == ENOTSUP || errno == EINVAL))
+    return refuse(file, "this is no regular file", err);
+  if (file->handle == -1) return cannot(file, to_write ? "open or create" : "open", err);
   gust_status status = to_write ? lock(file, err) : GUST_OK;
   /* Its length only counts from when nobody else writes to it. */
-  if (!status && fstat(file->descriptor, &info) != 0) status = cannot(file, "open", err);
+  if (!status && !os_file_bytes(file->handle, &file->bytes)) status = cannot(file, "open", err);
   if (status) return status;
-  file->bytes = (uint64_t)info.st_size;
   return file->bytes == 0 && to_write ? GUST_OK : read_prologue(file, err);
 }
 
 void session_file_close(session_file *file) {
-  if (file->descriptor < 0) return;
+  if (file->handle == -1) return;
   if (file->is_made && file->end == 0) os_remove(file->path);
-  close(file->descriptor);
-  file->descriptor = -1;
-}
-
-/* A file whose folder does not know it yet is lost in a crash. */
-static void sync_folder(const char *path) {
-  const char *slash = strrchr(path, '/');
-  size_t bytes = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
-  char *folder = malloc(bytes + 1);
-  if (!folder) return;
-  memcpy(folder, slash ? path : ".", bytes);
-  folder[bytes] = 0;
-  int descriptor = open(folder, O_RDONLY | O_CLOEXEC);
-  if (descriptor >= 0) {
-    (void)fsync(descriptor);
-    close(descriptor);
-  }
-  free(folder);
+  os_close(file->handle);
+  file->handle = -1;
 }
 
 gust_status session_file_begin(session_file *file, uint64_t created, session_record *first,
@@ -147,15 +114,14 @@ gust_status session_file_begin(session_file *file, uint64_t created, session_rec
   file->chain = gust_checksum(prologue, sizeof prologue, 0);
   file->end = PROLOGUE_BYTES;
   gust_status status = GUST_OK;
-  if (!os_write_at(file->descriptor, prologue, sizeof prologue, 0))
-    status = cannot(file, "write", err);
+  if (!os_write_at(file->handle, prologue, sizeof prologue, 0)) status = cannot(file, "write", err);
   if (!status) status = session_record_append(file, first, NULL, err);
   if (!status) status = session_file_sync(file, err);
   if (status) {
     session_file_rewind(file, 0, 0);
     return status;
   }
-  sync_folder(file->path);
+  os_sync_name(file->path); /* lost in a crash otherwise */
   return GUST_OK;
 }
 
@@ -168,7 +134,7 @@ static record_result only_zeros(const session_file *file, gust_error *err) {
   for (uint64_t at = file->end; at < file->bytes;) {
     uint64_t left = file->bytes - at;
     size_t step = left < sizeof bytes ? (size_t)left : sizeof bytes;
-    if (!os_read_at(file->descriptor, bytes, step, at)) {
+    if (!os_read_at(file->handle, bytes, step, at)) {
       cannot(file, "read", err);
       return RECORD_ERROR;
     }
@@ -201,7 +167,7 @@ record_result session_record_read(session_file *file, session_record *record, gu
   uint64_t left = file->bytes - file->end;
   if (left == 0) return RECORD_END;
   if (left < HEAD_BYTES) return RECORD_TORN;
-  if (!os_read_at(file->descriptor, head, sizeof head, file->end)) {
+  if (!os_read_at(file->handle, head, sizeof head, file->end)) {
     cannot(file, "read", err);
     return RECORD_ERROR;
   }
@@ -230,7 +196,7 @@ record_result session_record_read(session_file *file, session_record *record, gu
 
 record_result session_bulk_read(const session_file *file, uint64_t offset, size_t bytes,
                                 uint64_t checksum, void *data, gust_error *err) {
-  if (!os_read_at(file->descriptor, data, bytes, offset)) {
+  if (!os_read_at(file->handle, data, bytes, offset)) {
     cannot(file, "read", err);
     return RECORD_ERROR;
   }
@@ -244,7 +210,7 @@ void session_file_rewind(session_file *file, uint64_t end, uint64_t chain) {
   file->end = end;
   file->chain = chain;
   /* Should this fail, the rest is a torn record and will be dropped as one. */
-  if (ftruncate(file->descriptor, (off_t)end) == 0) file->bytes = end;
+  if (os_truncate(file->handle, end)) file->bytes = end;
   errno = error;
 }
 
@@ -266,9 +232,9 @@ gust_status session_record_append(session_file *file, session_record *record, co
   uint64_t check = gust_checksum(head, HEAD_CHECK, chain);
   session_put64(head + HEAD_CHECK, check);
   /* The head comes first: it tells how much is missing, should we end here. */
-  if (!os_write_at(file->descriptor, head, sizeof head, at) ||
-      !os_write_at(file->descriptor, record->payload, payload_bytes, at + HEAD_BYTES) ||
-      !os_write_at(file->descriptor, bulk, bulk_bytes, record->bulk_offset)) {
+  if (!os_write_at(file->handle, head, sizeof head, at) ||
+      !os_write_at(file->handle, record->payload, payload_bytes, at + HEAD_BYTES) ||
+      !os_write_at(file->handle, bulk, bulk_bytes, record->bulk_offset)) {
     session_file_rewind(file, at, chain);
     return cannot(file, "write", err);
   }
@@ -278,21 +244,16 @@ gust_status session_record_append(session_file *file, session_record *record, co
 }
 
 gust_status session_file_sync(const session_file *file, gust_error *err) {
-  int result;
-  do result = fsync(file->descriptor);
-  while (result != 0 && errno == EINTR);
-  /* What has no disk behind it cannot be synced, which is no failure. */
-  if (result == 0 || errno == EINVAL || errno == ENOTSUP) return GUST_OK;
-  return cannot(file, "write", err);
+  return os_sync(file->handle) ? GUST_OK : cannot(file, "write", err);
 }
 
 /* Copies the bytes from file->end on; false leaves errno. */
-static bool copy_tail(const session_file *file, int target) {
+static bool copy_tail(const session_file *file, os_file target) {
   uint8_t bytes[COPY_BYTES];
   for (uint64_t at = file->end; at < file->bytes;) {
     uint64_t left = file->bytes - at;
     size_t step = left < sizeof bytes ? (size_t)left : sizeof bytes;
-    if (!os_read_at(file->descriptor, bytes, step, at) ||
+    if (!os_read_at(file->handle, bytes, step, at) ||
         !os_write_at(target, bytes, step, at - file->end))
       return false;
     at += step;
@@ -301,23 +262,23 @@ static bool copy_tail(const session_file *file, int target) {
 }
 
 static gust_status keep_tail(const session_file *file, char *kept, size_t size, gust_error *err) {
-  int target = -1;
-  for (int i = 1; target < 0 && i <= MAX_KEPT; i++) {
+  os_file target = -1;
+  for (int i = 1; target == -1 && i <= MAX_KEPT; i++) {
     int used = i == 1 ? snprintf(kept, size, "%s.damaged", file->path)
                       : snprintf(kept, size, "%s.damaged.%d", file->path, i);
     errno = ENAMETOOLONG;
     if (used < 0 || (size_t)used >= size) break;
-    target = open(kept, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (target < 0 && errno != EEXIST) break;
+    target = os_create_private(kept);
+    if (target == -1 && errno != EEXIST) break;
   }
-  bool done = target >= 0 && copy_tail(file, target);
+  bool done = target != -1 && copy_tail(file, target);
   int error = errno;
-  if (target >= 0 && !os_sync_close(target)) {
+  if (target != -1 && !os_sync_close(target)) {
     error = done ? errno : error;
     done = false;
   }
   if (done) return GUST_OK;
-  if (target >= 0) os_remove(kept);
+  if (target != -1) os_remove(kept);
   return command_error(err, GUST_E_IO,
                        "%s: damaged from byte %llu on, and that part cannot be copied to "
                        "%s.damaged: %s; the session is left as it is",
@@ -328,7 +289,7 @@ gust_status session_file_cut(session_file *file, bool keep, char *kept, size_t s
                              gust_error *err) {
   gust_status status = keep ? keep_tail(file, kept, size, err) : GUST_OK;
   if (status) return status;
-  if (ftruncate(file->descriptor, (off_t)file->end) != 0) return cannot(file, "write", err);
+  if (!os_truncate(file->handle, file->end)) return cannot(file, "write", err);
   file->bytes = file->end;
   return session_file_sync(file, err);
 }

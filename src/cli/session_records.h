@@ -5,13 +5,14 @@
 #define GUST_CLI_SESSION_RECORDS_H
 
 #include "command.h"
+#include "os.h"
 
 #define SESSION_MAX_PAYLOAD (512u << 20)
 
 typedef enum session_record_type { SESSION_EVENTS = 1, SESSION_CACHE = 2 } session_record_type;
 
 typedef struct session_file {
-  int descriptor; /* -1: none */
+  os_file handle; /* -1: none */
   const char *path;
   bool is_made;     /* there was no such file before */
   uint64_t bytes;   /* of the file, when it was opened */

@@ -4,9 +4,9 @@
 
 #include <stdbool.h>
 
-/* "$XDG_STATE_HOME/gust/NAME", else "$HOME/.local/state/gust/NAME"; to be freed.
- * NULL when neither variable holds an absolute path, or without memory. Nothing
- * is created. */
+/* "$XDG_STATE_HOME/gust/NAME", else "$HOME/.local/state/gust/NAME", or on Windows
+ * "%LOCALAPPDATA%/gust/NAME"; to be freed. NULL when none of these variables holds an
+ * absolute path, or without memory. Nothing is created. */
 char *state_folder_path(const char *name);
 
 /* Makes the folders that lead to `path`, for their owner alone; false, with

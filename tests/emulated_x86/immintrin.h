@@ -10,14 +10,30 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef struct { float f[4]; } __m128;
-typedef struct { float f[8]; } __m256;
-typedef struct { float f[16]; } __m512;
-typedef struct { double d[4]; } __m256d;
-typedef struct { double d[8]; } __m512d;
-typedef struct { uint8_t b[16]; } __m128i;
-typedef struct { uint8_t b[32]; } __m256i;
-typedef struct { uint8_t b[64]; } __m512i;
+typedef struct {
+  float f[4];
+} __m128;
+typedef struct {
+  float f[8];
+} __m256;
+typedef struct {
+  float f[16];
+} __m512;
+typedef struct {
+  double d[4];
+} __m256d;
+typedef struct {
+  double d[8];
+} __m512d;
+typedef struct {
+  uint8_t b[16];
+} __m128i;
+typedef struct {
+  uint8_t b[32];
+} __m256i;
+typedef struct {
+  uint8_t b[64];
+} __m512i;
 typedef uint16_t __mmask16;
 
 /* One line per operation reads better here. */

@@ -1,0 +1,19 @@
+#ifndef MACOS_STDLIB_H
+#define MACOS_STDLIB_H
+#include <sys/cdefs.h>
+int abs(int);
+int atexit(void (*)(void));
+int atoi(const char *);
+void *bsearch(const void *, const void *, size_t, size_t, int (*)(const void *, const void *));
+void *calloc(size_t, size_t);
+_Noreturn void exit(int);
+void free(void *);
+char *getenv(const char *);
+void *malloc(size_t);
+void qsort(void *, size_t, size_t, int (*)(const void *, const void *));
+void *realloc(void *, size_t);
+double strtod(const char *, char **);
+long long strtoll(const char *, char **, int);
+unsigned long strtoul(const char *, char **, int);
+unsigned long long strtoull(const char *, char **, int);
+#endif

@@ -1,0 +1,105 @@
+/* os_guard_maps: files that shrink while they are mapped, and the signal's other
+ * handlers and senders. */
+#define _GNU_SOURCE /* truncate, fork */
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "host.h"
+#include "os.h"
+
+static const char *three_pages(const char *name) {
+  static const char page[4096 * 3] = {[0] = 1, [4096] = 2, [8192] = 3};
+  const char *path = check_temp_file(name);
+  check_write_file(path, page, sizeof page);
+  return path;
+}
+
+/* Each in a process of its own, whose exit code it returns. */
+typedef int child_fn(const char *path);
+
+static int unguarded(const char *path) {
+  os_map map;
+  if (!os_map_file(&map, path) || truncate(path, 4096) != 0) return 2;
+  return map.data[8192] == 0 ? 0 : 3;
+}
+
+static int guarded_map(const char *path) {
+  os_map map, whole;
+  uint64_t bytes = 0;
+  if (!os_guard_maps() || !os_guard_maps() || !os_map_file(&map, path)) return 2;
+  if (!os_map_file(&whole, check_data("heldout.txt"))) return 3;
+  if (!os_map_unchanged(&map, &bytes) || bytes != 3 * 4096) return 4;
+  if (truncate(path, 4096) != 0) return 5;
+  if (os_map_unchanged(&map, &bytes) || bytes != 4096) return 6; /* before anybody reads */
+  if (map.data[0] != 1 || map.data[4096] != 0 || map.data[3 * 4096 - 1] != 0) return 7;
+  if (truncate(path, 3 * 4096) != 0) return 8;
+  if (os_map_unchanged(&map, &bytes) || bytes != 3 * 4096) return 9; /* grown back */
+  if (!os_map_unchanged(&whole, &bytes) || bytes != whole.bytes) return 10;
+  os_unmap_file(&map);
+  os_unmap_file(&whole);
+  /* What was one map's is not the next one's. */
+  if (!os_map_file(&map, path) || !os_map_unchanged(&map, &bytes)) return 11;
+  return map.data[0] == 1 ? 0 : 12;
+}
+
+/* A mapping that is none of os.h. */
+static int fault_elsewhere(const char *path) {
+  int fd = open(path, O_RDONLY);
+  const volatile uint8_t *data = mmap(NULL, 3 * 4096, PROT_READ, MAP_SHARED, fd, 0);
+  if (fd < 0 || data == MAP_FAILED || truncate(path, 4096) != 0) return 2;
+  return data[8192] == 0 ? 0 : 3;
+}
+
+static int guarded_elsewhere(const char *path) {
+  return os_guard_maps() ? fault_elsewhere(path) : 2;
+}
+
+static void leave_with_40(int number) {
+  (void)number;
+  _exit(40);
+}
+
+static int handled_elsewhere(const char *path) {
+  signal(SIGBUS, leave_with_40);
+  return os_guard_maps() ? fault_elsewhere(path) : 2;
+}
+
+static int sent(const char *path) {
+  (void)path;
+  signal(SIGBUS, leave_with_40);
+  if (!os_guard_maps()) return 2;
+  kill(getpid(), SIGBUS);
+  return 3;
+}
+
+/* 0 to 127, or -1 where a signal or a sanitizer ended it. */
+static int run_child(child_fn *fn) {
+  const char *path = three_pages("shrinking");
+  fflush(NULL);
+  pid_t child = fork();
+  if (child < 0) check_fatal("cannot fork", "");
+  if (child == 0) {
+    host_expect_crash();
+    if (!freopen("/dev/null", "w", stderr)) _exit(2);
+    _exit(fn(path));
+  }
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) check_fatal("cannot wait", "");
+  return WIFEXITED(status) && WEXITSTATUS(status) != 1 ? WEXITSTATUS(status) : -1;
+}
+
+int main(void) {
+  CHECK_EQ_INT(run_child(unguarded), -1); /* what the guard is for */
+  CHECK_EQ_INT(run_child(guarded_map), 0);
+  CHECK_EQ_INT(run_child(guarded_elsewhere), -1);
+  CHECK_EQ_INT(run_child(handled_elsewhere), 40);
+  CHECK_EQ_INT(run_child(sent), 40);
+  return check_finish();
+}
