@@ -28,7 +28,7 @@ find kernels src quantize bench tests docs scripts -path tests/macos_headers -pr
       paths[++count] = $0
       name = name_of($0)
       # Folders that stand in for another one repeat its names on purpose.
-      if ($0 ~ /^tests\/emulated_/) next
+      if ($0 ~ /^tests\/(emulated_|macos_headers)/) next
       if (name in place) broken(name ": two files of this name: " place[name] " " $0)
       place[name] = $0
     }
