@@ -6,8 +6,9 @@
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
-find kernels src quantize bench tests docs scripts -type f \
-  \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.md' \) |
+# The headers that stand in for those of a system are named as those are.
+find kernels src quantize bench tests docs scripts -path tests/macos_headers -prune -o -type f \
+  \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.md' \) -print |
   awk '
     function folder_of(path) { sub(/\/[^\/]*$/, "", path); return path }
     function name_of(path) { sub(/.*\//, "", path); return path }

@@ -147,9 +147,9 @@ void host_unmap(void *base, size_t bytes) {
 }
 
 bool host_is_readable(const volatile uint8_t *at) {
-  uint8_t byte;
-  SIZE_T got = 0;
-  return ReadProcessMemory(GetCurrentProcess(), (const void *)at, &byte, 1, &got) && got == 1;
+  MEMORY_BASIC_INFORMATION page;
+  return VirtualQuery((const void *)at, &page, sizeof page) && page.State == MEM_COMMIT &&
+         !(page.Protect & (PAGE_NOACCESS | PAGE_GUARD));
 }
 
 /* --- the machine --------------------------------------------------------------------- */

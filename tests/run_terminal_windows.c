@@ -1,6 +1,6 @@
 /* Terminals as run_program.h has them, on pseudo-consoles. What a program prints is not
- * passed on as it is: the console draws its screen anew, so that only what is seen can
- * be relied on. */
+ * passed on as it is: the console draws what changed on its screen, with sequences of
+ * its own around it, which are taken out again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,9 +38,31 @@ void run_terminal_type(run_terminal *terminal, const char *text) {
   }
 }
 
+/* The console hides the cursor while it draws, and draws a blank by erasing and moving
+ * on. */
+static void take_out_drawing(char *text) {
+  static const struct {
+    const char *drawn, *meant;
+  } parts[] = {{"\033[?25l", ""}, {"\033[?25h", ""}, {"\033[K\033[1C", " "}};
+  const size_t count = sizeof parts / sizeof *parts;
+  char *to = text;
+  while (*text) {
+    size_t i = 0;
+    while (i < count && strncmp(text, parts[i].drawn, strlen(parts[i].drawn)) != 0) i++;
+    if (i == count) {
+      *to++ = *text++;
+      continue;
+    }
+    text += strlen(parts[i].drawn);
+    for (const char *c = parts[i].meant; *c; c++) *to++ = *c;
+  }
+  *to = 0;
+}
+
 static void look(run_terminal *terminal) {
   free(terminal->seen);
   terminal->seen = windows_reader_text(terminal->reader, NULL);
+  take_out_drawing(terminal->seen);
 }
 
 bool run_terminal_expect(run_terminal *terminal, const char *text, double seconds) {

@@ -715,11 +715,11 @@ static bool is_output_begun(void *user) {
   return check_files_in(output) > 0;
 }
 
-/* Ctrl-\ (on Windows Ctrl-Break) as soon as the partial file is there;
+/* Ctrl-\ (on Windows, which has none, Ctrl-C) as soon as the partial file is there;
  * test_convert_resume looks at what is left more closely. */
 static void quit_key(void) {
 #ifdef _WIN32
-  const run_signal quit = RUN_TERMINATE;
+  const run_signal quit = RUN_INTERRUPT;
 #else
   const run_signal quit = RUN_QUIT;
 #endif

@@ -290,7 +290,12 @@ static void test_history_trouble(void) {
   history list = {0};
   const char *plain = check_temp_file("plain");
   check_write_file(plain, "x", 1);
-  CHECK_EQ_INT(history_open(&list, check_temp_file("plain/history"), &err), GUST_E_IO);
+#ifdef _WIN32
+  const gust_status opened = GUST_OK; /* as if it were not there yet */
+#else
+  const gust_status opened = GUST_E_IO;
+#endif
+  CHECK_EQ_INT(history_open(&list, check_temp_file("plain/history"), &err), opened);
   CHECK_EQ_INT(history_add(&list, "kept", 4, &err), GUST_E_IO);
   CHECK_CONTAINS(err.text, "plain/history: cannot write the history of input lines: Not a dir");
   CHECK_EQ_INT(list.count, 1);

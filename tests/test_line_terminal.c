@@ -44,6 +44,8 @@ static int drive(const char *history) {
                                  .history = strcmp(history, "-") == 0 ? NULL : history,
                                  .complete = offer_commands};
   gust_error err;
+  static char output[4096]; /* so that a character's bytes are written at once */
+  setvbuf(stdout, output, _IOFBF, sizeof output);
   interrupt_install();
   line_editor *editor = line_editor_create(&options, &err);
   line_result result = editor ? LINE_TEXT : LINE_ERROR;
@@ -51,6 +53,7 @@ static int drive(const char *history) {
   size_t bytes;
   while (result == LINE_TEXT || (result == LINE_INTERRUPT && interrupt_is_key())) {
     interrupt_clear();
+    fflush(stdout);
     result = line_editor_read(editor, &line, &bytes, &err);
     if (result == LINE_INTERRUPT) printf("(signal %d)\n", interrupt_signal());
     if (result != LINE_TEXT) continue;
