@@ -101,6 +101,14 @@ static inline float32x4_t zero_unless_lt_quad(float32x4_t x, float32x4_t y, floa
 static inline vf v_zero_unless_lt(vf x, vf y, vf z) {
   return V_EACH3(zero_unless_lt_quad, x, y, z);
 }
+static inline float32x4_t select_lt_quad(float32x4_t a, float32x4_t b, float32x4_t x,
+                                         float32x4_t y) {
+  return vbslq_f32(vcltq_f32(a, b), x, y);
+}
+static inline vf v_select_lt(vf a, vf b, vf x, vf y) {
+  return (vf){select_lt_quad(a.a, b.a, x.a, y.a), select_lt_quad(a.b, b.b, x.b, y.b),
+              select_lt_quad(a.c, b.c, x.c, y.c), select_lt_quad(a.d, b.d, x.d, y.d)};
+}
 static inline unsigned range_mask_quad(float32x4_t x, float32x4_t low, float32x4_t high) {
   static const uint32_t lane_bits[4] = {1, 2, 4, 8};
   uint32x4_t within = vandq_u32(vcgeq_f32(x, low), vcltq_f32(x, high));

@@ -64,8 +64,7 @@ bool os_fetch(const os_map *map, size_t offset, size_t bytes);
 
 /* An open file read or written at offsets; -1: none. */
 typedef intptr_t os_file;
-/* Opens a regular file; EISDIR for a folder, for anything else ENOTSUP or, where the C
- * library has no words for that, EINVAL. */
+/* Opens a regular file; EISDIR for a folder, ENOTSUP for anything else. */
 os_file os_open_read(const char *path, uint64_t *bytes);
 /* The same for reading and writing. */
 os_file os_open_update(const char *path, uint64_t *bytes);

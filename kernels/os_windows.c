@@ -188,7 +188,7 @@ static os_file only_regular(os_file file, uint64_t *bytes) {
   if (file == -1) return -1;
   bool regular = GetFileType((HANDLE)file) == FILE_TYPE_DISK;
   if (regular && os_file_bytes(file, bytes)) return file;
-  int error = regular ? errno : EINVAL;
+  int error = regular ? errno : ENOTSUP;
   os_close(file);
   errno = error;
   return -1;
@@ -271,7 +271,7 @@ os_file os_open_exclusive(const char *path, uint64_t *bytes, bool *busy) {
     if (!identify((HANDLE)file, &info))
       error = EIO;
     else if (info.dwFileAttributes & FILE_ATTRIBUTE_REPARSE_POINT)
-      error = EINVAL;
+      error = ENOTSUP;
     else if (!os_lock(file, busy))
       error = errno;
     else if (!(there = os_is_at(file, path))) /* the one before us renamed or removed it */

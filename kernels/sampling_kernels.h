@@ -16,9 +16,9 @@ static size_t argmax_lanes(const float *x, size_t n) {
    * vectors it is away from the start, a number that floats hold exactly. */
   vf best = v_set1(-INFINITY), at = v_set1(0);
   for (size_t i = 0; i < n; i += 16) {
-    size_t left = n - i;
+    size_t left = n - i, whole = i / 16;
     vf a = left >= 16 ? v_load(x + i) : v_keep_range(v_load_n(x + i, left), 0, 0, left, -INFINITY);
-    at = v_select_lt(best, a, v_set1((float)(i / 16)), at);
+    at = v_select_lt(best, a, v_set1((float)whole), at);
     best = v_select_lt(best, a, a, best);
   }
   float values[16], steps[16];

@@ -61,7 +61,10 @@ static gust_status shard_of_member(const json_file *index, const json_value *mem
     return json_fail(index->doc, member, GUST_E_FORMAT, err,
                      "weight_map: expected a file name, found %s",
                      json_type_name(json_type_of(member)));
+  size_t bytes;
+  const char *text = json_text(member, &bytes);
   *name = json_text_copy(member);
+  if (!*name && !memchr(text, 0, bytes)) return gust_fail_memory(err, "shard name", bytes + 1);
   if (!*name || !name_is_plain(*name)) {
     gust_status status =
         json_fail(index->doc, member, GUST_E_FORMAT, err,

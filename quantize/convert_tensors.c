@@ -66,9 +66,7 @@ gust_status conversion_start_workers(conversion *c, gust_error *err) {
     return gust_fail(err, GUST_E_ARGUMENT, "threads: expected 0 to %u, found %u", MAX_THREADS,
                      threads);
   c->pool = gust_pool_create(threads);
-  if (!c->pool)
-    return gust_fail(err, GUST_E_MEMORY, "expected to start %u threads, found no room; use fewer",
-                     threads);
+  if (!c->pool) return gust_fail_threads(err, threads);
   gust_kernels kernels;
   if (!gust_kernels_select(&kernels, c->options.cpu))
     return gust_fail(err, GUST_E_ARGUMENT,

@@ -6,8 +6,9 @@
 set -u
 cd "${1:-$(dirname "$0")/..}" || exit 1
 
-find kernels src quantize bench tests docs scripts -type f \
-  \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.md' \) |
+# The headers that stand in for those of a system are named as those are.
+find kernels src quantize bench tests docs scripts -path tests/macos_headers -prune -o -type f \
+  \( -name '*.[ch]' -o -name '*.sh' -o -name '*.py' -o -name '*.md' \) -print |
   awk '
     function folder_of(path) { sub(/\/[^\/]*$/, "", path); return path }
     function name_of(path) { sub(/.*\//, "", path); return path }
@@ -27,7 +28,7 @@ find kernels src quantize bench tests docs scripts -type f \
       paths[++count] = $0
       name = name_of($0)
       # Folders that stand in for another one repeat its names on purpose.
-      if ($0 ~ /^tests\/emulated_/) next
+      if ($0 ~ /^tests\/(emulated_|macos_headers)/) next
       if (name in place) broken(name ": two files of this name: " place[name] " " $0)
       place[name] = $0
     }

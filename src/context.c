@@ -191,9 +191,7 @@ static gust_status create_parts(gust_context *c, const gust_context_options *o, 
   if (!status) status = reserve_memory(c, err);
   if (status) return status;
   c->pool = gust_pool_create(c->threads);
-  if (!c->pool)
-    return gust_fail(err, GUST_E_MEMORY, "cannot start %u threads; use fewer", c->threads);
-  return GUST_OK;
+  return c->pool ? GUST_OK : gust_fail_threads(err, c->threads);
 }
 
 gust_status gust_context_create(gust_context **out, const gust_model *model,

@@ -313,13 +313,14 @@ typedef struct gust_context_memory {
 
 /* Says what gust_context_create would take, and allocates nothing. Where it does not
  * fit that is no failure: cache + scratch are more than `available`. */
-gust_status gust_context_measure(const gust_model *model, const gust_context_options *options,
-                                 gust_context_memory *memory, gust_error *err);
+GUST_API gust_status gust_context_measure(const gust_model *model,
+                                          const gust_context_options *options,
+                                          gust_context_memory *memory, gust_error *err);
 
-GUST_API /* Fails with GUST_E_MEMORY, naming the bytes needed, those available and the positions
+/* Fails with GUST_E_MEMORY, naming the bytes needed, those available and the positions
  * that would fit, before anything is allocated, when the positions asked for would not
  * fit into memory once all of them are used. */
-gust_status gust_context_create(gust_context **context, const gust_model *model,
+GUST_API gust_status gust_context_create(gust_context **context, const gust_model *model,
                                          const gust_context_options *options, gust_error *err);
 GUST_API void gust_context_destroy(gust_context *context);
 

@@ -105,7 +105,7 @@ static gust_status run_job(const gust_model *model, load_job *job, gust_pool_fn 
   job->errors = calloc(threads, sizeof *job->errors);
   gust_status status;
   if (!pool || !job->errors)
-    status = gust_fail(err, GUST_E_MEMORY, "%s: cannot start %u threads to read it", path, threads);
+    status = gust_fail_threads(err, threads);
   else
     status = run_steps(job, pool, fn, path, options, err);
   if (!status && job->target) status = check_copy(model, pool, path, err);

@@ -51,3 +51,9 @@ gust_status(gust_fail_memory)(gust_error *err, const char *what, size_t bytes) {
   return gust_fail(err, GUST_E_MEMORY, "out of memory: %s needs %zu bytes; free some or use less",
                    what, bytes);
 }
+
+gust_status(gust_fail_threads)(gust_error *err, unsigned threads) {
+  return gust_fail(err, GUST_E_MEMORY,
+                   "out of memory or threads: expected to start %u, found no room; use fewer",
+                   threads);
+}

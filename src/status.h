@@ -24,6 +24,9 @@ gust_status gust_fail_changed(gust_error *err, const char *path, uint64_t expect
 /* gust_fail for an allocation of `bytes` for `what`. */
 gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes);
 
+/* Threads that could not be started, for which the reason is the same. */
+gust_status gust_fail_threads(gust_error *err, unsigned threads);
+
 /* What clang's analyzer, which sees one file at a time, cannot know: which status comes
  * back, and so that nobody goes on after a failure with what was not filled in. The
  * functions' names stand in parentheses where they are defined. */
@@ -32,6 +35,7 @@ gust_status gust_fail_memory(gust_error *err, const char *what, size_t bytes);
 #define gust_fail_changed(err, path, expected, found) \
   ((gust_fail_changed)(err, path, expected, found), GUST_E_IO)
 #define gust_fail_memory(err, what, bytes) ((gust_fail_memory)(err, what, bytes), GUST_E_MEMORY)
+#define gust_fail_threads(err, threads) ((gust_fail_threads)(err, threads), GUST_E_MEMORY)
 #endif
 
 #endif

@@ -333,7 +333,7 @@ static gust_status fill_tensors(gust_model *model, fill_progress *progress, gust
   const gust_header *header = &model->header;
   unsigned threads = gust_default_threads();
   gust_pool *pool = gust_pool_create(threads);
-  if (!pool) return gust_fail(err, GUST_E_MEMORY, "cannot start %u threads", threads);
+  if (!pool) return gust_fail_threads(err, threads);
   gust_status status = GUST_OK;
   for (size_t i = 0; i < header->tensor_count && !status; i++) {
     const gust_tensor *tensor = &header->tensors[i];

@@ -10,6 +10,7 @@
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/json_out.h"
+#include "cli/model_options.h"
 #include "cli/portable_math.h"
 #include "cli/progress.h"
 #include "xml_check.h"
@@ -237,6 +238,15 @@ static void test_xml_check(void) {
     if (!CHECK(*xml_check(bad[i], strlen(bad[i])))) fprintf(stderr, "  passed: %s\n", bad[i]);
 }
 
+/* What --template offers is what is built in. */
+static void test_template_names(void) {
+  char names[256] = "";
+  const char *name;
+  for (size_t i = 0; (name = gust_chat_template_name(i)) != NULL; i++)
+    snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i ? "|" : "", name);
+  CHECK_EQ_STR(template_options[0].argument, names);
+}
+
 int main(void) {
   test_human();
   test_progress_line();
@@ -249,5 +259,6 @@ int main(void) {
   test_means();
   test_worst();
   test_xml_check();
+  test_template_names();
   return check_finish();
 }

@@ -198,15 +198,16 @@ static void check_weight_bit(os_file file, const sample *s, const gust_tensor *t
   put_byte(file, s, (size_t)(t->offset + bit / 8), 0);
 }
 
-static void weight_bits(const sample *s) {
+/* Of every `step`-th tensor of the file: its first bit, its last and one in between. */
+static void weight_bits(const sample *s, size_t step) {
   unsigned long long seed = 11;
   write_sample(s);
   os_file file = writable(s);
-  for (size_t i = 0; i < s->header.tensor_count; i++) {
+  for (size_t i = 0; i < s->header.tensor_count; i += step) {
     const gust_tensor *t = &s->header.tensors[i];
     check_weight_bit(file, s, t, 0);
     check_weight_bit(file, s, t, 8 * t->bytes - 1);
-    for (int k = 0; k < 6; k++) check_weight_bit(file, s, t, check_random(&seed) % (8 * t->bytes));
+    check_weight_bit(file, s, t, check_random(&seed) % (8 * t->bytes));
   }
   gust_model *model;
   gust_error err;
@@ -364,8 +365,8 @@ int main(void) {
   cut_off(&demo);
   too_long(&small);
   header_bits(&small);
-  weight_bits(&small);
-  weight_bits(&demo);
+  weight_bits(&small, 1);
+  weight_bits(&demo, 9);
   padding_bits(&small);
   every_number(&small);
   named_numbers(&small);

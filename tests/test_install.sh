@@ -62,8 +62,8 @@ version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')
   done
   echo "$DATADIR/gust/models/demo-q4.gust"
   for file in LICENSE NEWS.md README.md docs/BENCHMARKS.md docs/CALIBRATION.md docs/FORMAT.md \
-    docs/INSTALL.md docs/NUMERICS.md docs/QUALITY.md docs/SESSIONS.md docs/chat-session.txt \
-    docs/example.c; do
+    docs/FAULTS.md docs/INSTALL.md docs/NUMERICS.md docs/QUALITY.md docs/SESSIONS.md \
+    docs/chat-session.txt docs/example.c; do
     echo "$DATADIR/doc/gust/$file"
   done
 } | LC_ALL=C sort >"$work/expected"

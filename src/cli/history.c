@@ -126,7 +126,7 @@ static bool take_lines(history *list, char *data, size_t bytes) {
 /* --- the file --------------------------------------------------------------------------- */
 
 static gust_status trouble(const history *list, const char *what, gust_error *err) {
-  bool odd = errno == ENOTSUP || errno == EINVAL || errno == EISDIR;
+  bool odd = errno == ENOTSUP || errno == EISDIR;
   return command_error(err, GUST_E_IO,
                        "%s: cannot %s the history of input lines: %s; this session's stay in "
                        "memory",

@@ -20,9 +20,14 @@ static line_result fill(line_input *input, gust_error *err) {
   }
   if (input->capacity - input->end < READ_BYTES) {
     size_t larger = input->capacity ? input->capacity * 2 : 2 * READ_BYTES;
-    char *grown = larger <= MAX_LINE_BYTES ? realloc(input->data, larger) : NULL;
-    if (!grown) {
+    if (larger > MAX_LINE_BYTES) {
       command_error(err, GUST_E_MEMORY, "standard input: line too long: %zu bytes and no end",
+                    input->end);
+      return LINE_ERROR;
+    }
+    char *grown = realloc(input->data, larger);
+    if (!grown) {
+      command_error(err, GUST_E_MEMORY, "standard input: no memory for a line of %zu bytes",
                     input->end);
       return LINE_ERROR;
     }

@@ -88,8 +88,7 @@ gust_status session_file_open(session_file *file, const char *path, bool to_writ
     file->handle = os_create_private(path);
     file->is_made = file->handle != -1;
   }
-  if (file->handle == -1 && (errno == ENOTSUP || errno == EINVAL))
-    return refuse(file, "this is no regular file", err);
+  if (file->handle == -1 && errno == ENOTSUP) return refuse(file, "this is no regular file", err);
   if (file->handle == -1) return cannot(file, to_write ? "open or create" : "open", err);
   gust_status status = to_write ? lock(file, err) : GUST_OK;
   /* Its length only counts from when nobody else writes to it. */

@@ -2,6 +2,7 @@
 #define MACOS_ERRNO_H
 int *__error(void);
 #define errno (*__error())
+#define EPERM 1
 #define ENOENT 2
 #define EINTR 4
 #define EIO 5
@@ -17,12 +18,18 @@ int *__error(void);
 #define ENOTTY 25
 #define EFBIG 27
 #define ENOSPC 28
+#define ESPIPE 29
 #define EROFS 30
+#define EPIPE 32
+#define ERANGE 34
 #define EAGAIN 35
 #define EWOULDBLOCK EAGAIN
 #define ENOTSUP 45
+#define ELOOP 62
 #define ENAMETOOLONG 63
 #define EDQUOT 69
+#define ENOSYS 78
 #define EOVERFLOW 84
+#define ECANCELED 89
 #define EILSEQ 92
 #endif

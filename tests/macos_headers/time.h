@@ -9,7 +9,9 @@ struct tm {
 };
 typedef enum { CLOCK_REALTIME = 0, CLOCK_MONOTONIC = 6 } clockid_t;
 int clock_gettime(clockid_t, struct timespec *);
+struct tm *gmtime_r(const time_t *, struct tm *);
 struct tm *localtime_r(const time_t *, struct tm *);
+time_t mktime(struct tm *);
 int nanosleep(const struct timespec *, struct timespec *);
 size_t strftime(char *, size_t, const char *, const struct tm *);
 time_t time(time_t *);

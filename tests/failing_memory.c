@@ -1,0 +1,133 @@
+#include "failing_memory.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os.h"
+
+static atomic_bool armed;
+static failing_mode chosen_mode;
+static unsigned long chosen;
+static atomic_ulong requests;
+static atomic_long live;
+
+void failing_memory_begin(failing_mode mode, unsigned long nth) {
+  chosen_mode = mode;
+  chosen = nth;
+  atomic_store(&requests, 0);
+  atomic_store(&armed, true);
+}
+
+unsigned long failing_memory_end(void) {
+  atomic_store(&armed, false);
+  return atomic_load(&requests);
+}
+
+long failing_memory_live(void) {
+  return atomic_load(&live);
+}
+
+static bool refuse(void) {
+  if (!atomic_load(&armed)) return false;
+  unsigned long number = atomic_fetch_add(&requests, 1) + 1;
+  bool refused = chosen && (number == chosen || (number > chosen && chosen_mode == FAILING_ALL));
+  if (refused) errno = ENOMEM;
+  return refused;
+}
+
+static void *counted(void *memory) {
+  if (memory) atomic_fetch_add(&live, 1);
+  return memory;
+}
+
+/* What --wrap calls the functions themselves, and what stands in for them. */
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *memory, size_t bytes);
+char *__real_strdup(const char *text);
+void __real_free(void *memory);
+void *__real_os_reserve(size_t bytes);
+bool __real_os_commit(void *base, size_t offset, size_t bytes);
+void __real_os_release(void *base, size_t bytes);
+bool __real_os_map_file(os_map *map, const char *path);
+void __real_os_unmap_file(os_map *map);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *memory, size_t bytes);
+char *__wrap_strdup(const char *text);
+void __wrap_free(void *memory);
+void *__wrap_os_reserve(size_t bytes);
+bool __wrap_os_commit(void *base, size_t offset, size_t bytes);
+void __wrap_os_release(void *base, size_t bytes);
+bool __wrap_os_map_file(os_map *map, const char *path);
+void __wrap_os_unmap_file(os_map *map);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+bool __wrap_os_sync(os_file file);
+
+void *__wrap_malloc(size_t bytes) {
+  return refuse() ? NULL : counted(__real_malloc(bytes));
+}
+
+void *__wrap_calloc(size_t count, size_t bytes) {
+  return refuse() ? NULL : counted(__real_calloc(count, bytes));
+}
+
+void *__wrap_realloc(void *memory, size_t bytes) {
+  if (refuse()) return NULL;
+  void *grown = __real_realloc(memory, bytes);
+  return memory ? grown : counted(grown);
+}
+
+char *__wrap_strdup(const char *text) {
+  return refuse() ? NULL : counted(__real_strdup(text));
+}
+
+void __wrap_free(void *memory) {
+  if (memory) atomic_fetch_sub(&live, 1);
+  __real_free(memory);
+}
+
+void *__wrap_os_reserve(size_t bytes) {
+  return refuse() ? NULL : counted(__real_os_reserve(bytes));
+}
+
+bool __wrap_os_commit(void *base, size_t offset, size_t bytes) {
+  return !refuse() && __real_os_commit(base, offset, bytes);
+}
+
+void __wrap_os_release(void *base, size_t bytes) {
+  if (base) atomic_fetch_sub(&live, 1);
+  __real_os_release(base, bytes);
+}
+
+bool __wrap_os_map_file(os_map *map, const char *path) {
+  if (!refuse()) {
+    bool mapped = __real_os_map_file(map, path);
+    if (mapped && map->bytes) atomic_fetch_add(&live, 1);
+    return mapped;
+  }
+  memset(map, 0, sizeof *map);
+  return false;
+}
+
+void __wrap_os_unmap_file(os_map *map) {
+  if (map->bytes) atomic_fetch_sub(&live, 1);
+  __real_os_unmap_file(map);
+}
+
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument) {
+  return refuse() ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
+}
+
+/* Thousands of conversions end here, each with nothing to be saved from a crash. */
+bool __wrap_os_sync(os_file file) {
+  (void)file;
+  return true;
+}
