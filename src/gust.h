@@ -432,7 +432,9 @@ GUST_API void gust_sampler_destroy(gust_sampler *sampler);
 GUST_API uint64_t gust_sampler_get_state(const gust_sampler *sampler);
 GUST_API void gust_sampler_set_state(gust_sampler *sampler, uint64_t state);
 /* Draws the id that follows the context's sequence. The same seed, options and
- * sequence of logits draw the same ids. The context is not changed. */
+ * sequence of logits draw the same ids. The context is not changed. Fails with
+ * GUST_E_ARGUMENT when the context has no logits, or a vocabulary of another size than
+ * the model that the sampler was created for. */
 GUST_API gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context,
                                        int32_t *id, gust_error *err);
 
