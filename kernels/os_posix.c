@@ -517,7 +517,8 @@ static uint64_t group_memory(const char *folder, bool v2) {
   uint64_t used = strtoull(text, NULL, 10);
   /* Cached file pages count as used but give way. */
   if (read_in(folder, "memory.stat", stat, sizeof stat)) {
-    uint64_t cached = number_after(stat, v2 ? "inactive_file" : "total_inactive_file");
+    uint64_t cached = number_after(stat, v2 ? "inactive_file" : "total_inactive_file") +
+                      number_after(stat, v2 ? "active_file" : "total_active_file");
     used -= cached < used ? cached : used;
   }
   return used < limit ? limit - used : 0;
