@@ -388,6 +388,7 @@ uint64_t os_changed_ns(const char *path) {
 #else
   struct timespec changed = st.st_mtim;
 #endif
+  if (changed.tv_sec < 0) return 0; /* before 1970 */
   return (uint64_t)changed.tv_sec * 1000000000u + (uint64_t)changed.tv_nsec;
 }
 
