@@ -636,17 +636,24 @@ static unsigned affinity_cores(void) {
 /* --- threads, processors and time -------------------------------------------- */
 
 bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+  static const int own_faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
   sigset_t all, before;
   pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) return false;
+  int error = pthread_attr_init(&attributes);
+  if (error) {
+    errno = error;
+    return false;
+  }
   sigfillset(&all);
-  sigdelset(&all, SIGBUS);
+  for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
+    sigdelset(&all, own_faults[i]);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
-                 pthread_create(thread, &attributes, fn, arg) == 0;
+  error = pthread_attr_setstacksize(&attributes, stack_bytes);
+  if (!error) error = pthread_create(thread, &attributes, fn, arg);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
-  return started;
+  if (error) errno = error;
+  return !error;
 }
 
 #ifdef GUST_HAVE_HWLOC

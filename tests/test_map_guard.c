@@ -2,7 +2,9 @@
  * handlers and senders. */
 #define _GNU_SOURCE /* truncate, fork */
 
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -144,6 +146,29 @@ static int sent_unhandled(const char *path) {
   return 3;
 }
 
+static void *get_mask(void *mask) {
+  pthread_sigmask(SIG_SETMASK, NULL, mask);
+  return NULL;
+}
+
+/* What an instruction of a thread causes must reach its handler; the rest is for the
+ * program's own threads. */
+static void check_thread_signals(void) {
+  static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+  sigset_t mask;
+  pthread_t thread;
+  sigemptyset(&mask);
+  if (!os_start_thread(&thread, (size_t)1 << 20, get_mask, &mask)) check_fatal("no thread", "");
+  pthread_join(thread, NULL);
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+    CHECK_EQ_INT(sigismember(&mask, faults[i]), 0);
+  CHECK_EQ_INT(sigismember(&mask, SIGINT), 1);
+  CHECK_EQ_INT(sigismember(&mask, SIGTERM), 1);
+  errno = 0;
+  CHECK(!os_start_thread(&thread, 1, get_mask, &mask));
+  CHECK_EQ_INT(errno, EINVAL);
+}
+
 /* 0 to 127, or -1 where a signal or a sanitizer ended it. */
 static int run_child(child_fn *fn) {
   const char *path = three_pages("shrinking");
@@ -171,5 +196,6 @@ int main(void) {
   CHECK_EQ_INT(run_child(sent_ignored), 0);
   CHECK_EQ_INT(run_child(fault_ignored), -1);
   CHECK_EQ_INT(run_child(sent_unhandled), -1);
+  check_thread_signals();
   return check_finish();
 }
