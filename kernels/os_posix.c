@@ -525,6 +525,18 @@ static uint64_t group_memory(const char *folder, bool v2) {
   return used < limit ? limit - used : 0;
 }
 
+/* The first version limits memory and swap together: nothing is counted there. */
+static uint64_t group_swap(const char *folder, bool v2) {
+  char text[64];
+  if (!v2) return 0;
+  if (!read_in(folder, "memory.swap.max", text, sizeof text) || *text < '0' || *text > '9')
+    return UINT64_MAX;
+  uint64_t limit = strtoull(text, NULL, 10);
+  if (!read_in(folder, "memory.swap.current", text, sizeof text)) return limit;
+  uint64_t used = strtoull(text, NULL, 10);
+  return used < limit ? limit - used : 0;
+}
+
 static uint64_t group_cores(const char *folder, bool v2) {
   char text[64];
   long long quota = 0, period = 0;
@@ -712,16 +724,35 @@ unsigned os_physical_cores(void) {
   return cores;
 }
 
-uint64_t os_available_memory(void) {
-#if defined(__linux__)
+#ifdef __linux__
+/* What the machine and every limit around this process leave. */
+static uint64_t memory_left(bool with_swap) {
   char text[8192];
   if (!read_text("/proc/meminfo", text, sizeof text)) return 0;
   uint64_t available = number_after(text, "MemAvailable") * 1024;
   if (available == 0) return 0;
+  uint64_t swap = with_swap ? number_after(text, "SwapFree") * 1024 : 0;
   uint64_t group = least_in_groups("memory", group_memory), own = address_space_left();
-  if (group < available) available = group;
+  uint64_t swap_of_group = swap ? least_in_groups("memory", group_swap) : 0;
+  if (swap_of_group > swap) swap_of_group = swap;
+  available += swap;
+  if (group < available && group + swap_of_group < available) available = group + swap_of_group;
   if (own < available) available = own;
   return available ? available : 1; /* none is not unknown */
+}
+#endif
+
+uint64_t os_available_with_swap(void) {
+#ifdef __linux__
+  return memory_left(true);
+#else
+  return os_available_memory(); /* macOS makes its swap as it needs it, and does not say */
+#endif
+}
+
+uint64_t os_available_memory(void) {
+#if defined(__linux__)
+  return memory_left(false);
 #elif defined(__APPLE__)
   vm_statistics64_data_t vm;
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;

@@ -158,6 +158,11 @@ uint64_t os_available_memory(void) {
                                                        : status.ullAvailPageFile;
 }
 
+uint64_t os_available_with_swap(void) {
+  MEMORYSTATUSEX status = {.dwLength = sizeof status};
+  return GlobalMemoryStatusEx(&status) ? status.ullAvailPageFile : 0;
+}
+
 uint64_t os_total_memory(void) {
   MEMORYSTATUSEX status = {.dwLength = sizeof status};
   return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;

@@ -292,7 +292,9 @@ typedef enum gust_kv { GUST_KV_F16 = 0, GUST_KV_F32 = 1, GUST_KV_Q8 = 2 } gust_k
 typedef struct gust_context_options {
   size_t positions; /* most tokens the sequence may hold; 0: the model's own limit, or
                        fewer where memory has no room for those
-                       (gust_context_capacity). Memory is used as the sequence grows. */
+                       (gust_context_capacity): as many as fit without swapping and leave
+                       1/16 of what is available, at least 64 MiB, but not more than half of
+                       it. Memory is used as the sequence grows. */
   gust_kv kv;
   unsigned threads; /* 0: gust_default_threads() */
   const char *cpu;  /* fastest level to use, or NULL for the best there is */
@@ -305,10 +307,12 @@ typedef struct gust_context_options {
 typedef struct gust_context_memory {
   size_t positions;   /* the context's capacity */
   uint64_t cache;     /* keys and values of all positions; taken as the sequence grows */
-  uint64_t scratch;   /* all else, taken at once */
-  uint64_t available; /* before the context is made; 0: unknown */
-  size_t most;        /* most positions that fit, with the same options */
-  size_t most_q8;     /* and with keys and values in q8 */
+  uint64_t scratch;   /* all else, taken at once: to compute in, stacks of threads */
+  uint64_t available; /* before the context is made, with free swap; 0: unknown, and
+                         everything counts as fitting that can be addressed */
+  size_t most;        /* most positions that fit, with the same options, but not more than
+                         asked for or, where that is 0, than the model's own limit */
+  size_t most_q8;     /* the same with keys and values in q8 */
 } gust_context_memory;
 
 /* Says what gust_context_create would take, and allocates nothing. Where it does not
