@@ -48,7 +48,8 @@ GUST_API const char *gust_version(void);
 typedef enum gust_status {
   GUST_OK = 0,
   GUST_E_ARGUMENT = 1,     /* the caller broke a rule stated here */
-  GUST_E_MEMORY = 2,       /* an allocation failed */
+  GUST_E_MEMORY = 2,       /* an allocation failed or a thread could not be started, or
+                              there is too little memory to begin something with */
   GUST_E_IO = 3,           /* the operating system refused a read or write */
   GUST_E_FORMAT = 4,       /* a file is damaged, truncated or malformed */
   GUST_E_UNSUPPORTED = 5,  /* well formed, but asks for what gust lacks */
@@ -67,7 +68,8 @@ typedef struct gust_error {
  * or its disk fails, the system ends the process on POSIX systems (SIGBUS) before
  * anything can fail, unless this was called: it installs a handler of that signal, and
  * hands on to the one before what is no fault in a mapped file. For a program to
- * decide, once and early. False when the system refuses. */
+ * decide, once and early. False when the system refuses, each time it is asked, and on
+ * Windows, where nobody can shorten a mapped file and there is nothing to install. */
 GUST_API bool gust_guard_mapped_files(void);
 
 /* A short name of a status, such as "damaged file"; never NULL. */
@@ -78,6 +80,7 @@ GUST_API const char *gust_status_name(gust_status status);
  * fails with GUST_E_CANCELLED. Called on the thread that called the library. */
 typedef bool gust_progress_fn(void *user, uint64_t done, uint64_t total);
 
+/* Gives back what a function handed out "to be freed"; NULL is accepted. */
 GUST_API void gust_free(void *memory);
 
 /* XXH64 of the bytes: finds damage, not malice. */
@@ -199,7 +202,8 @@ GUST_API gust_status gust_model_create_synthetic(gust_model **model, const char 
                                                  void *user, gust_error *err);
 GUST_API void gust_model_close(gust_model *model);
 
-/* What follows is owned by the model and lives as long as it does. */
+/* What follows is owned by the model and lives as long as it does. An index that is out
+ * of range is a GUST_E_ARGUMENT, and *info is left as it was. */
 GUST_API const gust_model_info *gust_model_get_info(const gust_model *model);
 GUST_API gust_status gust_model_get_tensor(const gust_model *model, size_t index,
                                            gust_tensor_info *info);
@@ -219,7 +223,8 @@ GUST_API bool gust_model_get_receipt(const gust_model *model, gust_receipt_info 
 GUST_API uint64_t gust_model_fingerprint(const gust_model *model);
 
 /* Recomputes every tensor's checksum. Progress in bytes. Fails with
- * GUST_E_FORMAT naming the first tensor that differs. */
+ * GUST_E_FORMAT naming the first tensor that differs, with GUST_E_IO when a mapped file
+ * changed or cannot be read, and with GUST_E_CANCELLED. */
 GUST_API gust_status gust_model_verify(const gust_model *model, gust_progress_fn *progress,
                                        void *user, gust_error *err);
 
@@ -316,7 +321,7 @@ typedef struct gust_context_memory {
 } gust_context_memory;
 
 /* Says what gust_context_create would take, and allocates nothing. Where it does not
- * fit that is no failure: cache + scratch are more than `available`. */
+ * fit that is no failure: cache + scratch are more than `available`, unless that is 0. */
 GUST_API gust_status gust_context_measure(const gust_model *model,
                                           const gust_context_options *options,
                                           gust_context_memory *memory, gust_error *err);
@@ -326,12 +331,15 @@ GUST_API gust_status gust_context_measure(const gust_model *model,
  * fit into memory once all of them are used. */
 GUST_API gust_status gust_context_create(gust_context **context, const gust_model *model,
                                          const gust_context_options *options, gust_error *err);
+/* Accepts NULL. What was got from the context is gone with it. */
 GUST_API void gust_context_destroy(gust_context *context);
 
 /* Appends `count` ids and computes the logits after the last of them.
- * Progress in tokens, between batches. Fails before computing anything when an
- * id is out of range or the sequence would not fit; when cancelled, what was
- * computed stays and gust_context_length says how much. */
+ * Progress in tokens, between batches. Fails before changing anything when an
+ * id is out of range, the sequence would not fit, or there is no memory for it. When it
+ * fails later, cancelled or with GUST_E_IO since a mapped file changed, the batches that
+ * were finished stay, gust_context_length says how much that is, and there are no
+ * logits; the rest can be fed. */
 GUST_API gust_status gust_context_feed(gust_context *context, const int32_t *ids, size_t count,
                                        gust_progress_fn *progress, void *user, gust_error *err);
 
@@ -339,7 +347,9 @@ GUST_API gust_status gust_context_feed(gust_context *context, const int32_t *ids
  * Returning true stops the feed with GUST_E_CANCELLED. */
 typedef bool gust_logits_fn(void *user, size_t position, const float *logits);
 
-/* As gust_context_feed, handing the logits of every fed position in order. */
+/* As gust_context_feed, handing the logits of every fed position in order. Stopped by
+ * `fn`, the batch of that position stays whole: the context may hold more positions than
+ * were handed out. */
 GUST_API gust_status gust_context_score(gust_context *context, const int32_t *ids, size_t count,
                                         gust_logits_fn *fn, void *user, gust_error *err);
 
@@ -347,9 +357,14 @@ GUST_API gust_status gust_context_score(gust_context *context, const int32_t *id
  * while there are none (nothing fed, or just truncated or cancelled). */
 GUST_API const float *gust_context_logits(const gust_context *context);
 
+/* Tokens in the sequence, and the most it may hold. */
 GUST_API size_t gust_context_length(const gust_context *context);
 GUST_API size_t gust_context_capacity(const gust_context *context);
+/* The sequence: gust_context_length ids, which change with it. The pointer is the same
+ * as long as the context lives. */
 GUST_API const int32_t *gust_context_ids(const gust_context *context);
+/* The CPU level in use, a name of gust_cpu_level, and the number of threads that
+ * compute, the caller's among them. */
 GUST_API const char *gust_context_cpu(const gust_context *context);
 GUST_API unsigned gust_context_threads(const gust_context *context);
 
