@@ -565,13 +565,14 @@ static void check_unused(void) {
   CHECK(os_is_at(first.handle, path));
   session_file_close(&first);
   CHECK_EQ_INT(os_open_read(path, &bytes), -1);
-
+#ifndef _WIN32 /* there the name of an open file cannot be taken by another */
   CHECK_EQ_INT(session_file_open(&first, path, true, &err), GUST_OK);
   os_remove(path);
   CHECK_EQ_INT(session_file_open(&second, path, true, &err), GUST_OK);
   session_file_close(&first);
   CHECK(os_is_at(second.handle, path));
   session_file_close(&second);
+#endif
 }
 
 int main(void) {

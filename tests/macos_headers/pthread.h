@@ -28,4 +28,11 @@ int pthread_mutex_destroy(pthread_mutex_t *);
 int pthread_mutex_init(pthread_mutex_t *, const pthread_mutexattr_t *);
 int pthread_mutex_lock(pthread_mutex_t *);
 int pthread_mutex_unlock(pthread_mutex_t *);
+int pthread_once(pthread_once_t *, void (*)(void));
+#define PTHREAD_ONCE_INIT \
+  {                       \
+    0x30B1BCBA, {         \
+      0                   \
+    }                     \
+  }
 #endif

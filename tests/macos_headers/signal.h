@@ -24,6 +24,8 @@ typedef int sig_atomic_t;
 #define SA_ONSTACK 1
 #define SA_RESTART 2
 #define SA_SIGINFO 0x40
+#define SI_USER 0x10001
+#define SI_QUEUE 0x10002
 typedef struct __siginfo {
   int si_signo, si_errno, si_code;
   pid_t si_pid;
