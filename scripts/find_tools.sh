@@ -125,7 +125,7 @@ need_windows_tools() {
   command -v wine64 >/dev/null 2>&1 || install_packages wine64
   [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
   need_command wine64 wine64
-  WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
+  WINEPREFIX=${WINEPREFIX:-$root/build-wine}
   WINEDEBUG=${WINEDEBUG:--all}
   export PATH WINEPREFIX WINEDEBUG
   unset DISPLAY
