@@ -4,6 +4,7 @@
 #include "map_guard.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -113,34 +114,50 @@ static bool put_zeros(uintptr_t address, uintptr_t end) {
          place;
 }
 
+/* Linux numbers what processes send from 0 down; macOS does not. */
+static bool was_sent(const siginfo_t *info) {
+  return info->si_code <= 0 || info->si_code == SI_USER || info->si_code == SI_QUEUE;
+}
+
+/* As the process would have it without us. Who ends it by the signal, because nobody
+ * handles it or because a fault cannot be ignored, does so once we are gone: the
+ * instruction faults again, and what was sent is sent once more. */
+static void hand_on(int number, siginfo_t *info, void *context) {
+  bool sent = was_sent(info);
+  if (before.sa_flags & SA_SIGINFO) {
+    before.sa_sigaction(number, info, context);
+  } else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) {
+    before.sa_handler(number);
+  } else if (before.sa_handler == SIG_DFL || !sent) {
+    signal(number, SIG_DFL);
+    if (sent) raise(number);
+  }
+}
+
 static void on_missing_page(int number, siginfo_t *info, void *context) {
   int saved = errno;
   uintptr_t address = (uintptr_t)info->si_addr, end;
-  bool is_fault = info->si_code > 0; /* not sent by a process */
-  os_map_watch *w = is_fault ? watch_of(address, &end) : NULL;
-  (void)context;
-  if (w) {
-    atomic_store(&w->page_missed, true);
-    if (put_zeros(address, end)) {
-      errno = saved;
-      return;
-    }
-  }
-  /* Not ours: the instruction faults again, for whoever was there before. */
-  sigaction(number, &before, NULL);
-  if (!is_fault) raise(number);
+  os_map_watch *w = was_sent(info) ? NULL : watch_of(address, &end);
+  if (w) atomic_store(&w->page_missed, true);
+  if (!w || !put_zeros(address, end)) hand_on(number, info, context);
   errno = saved;
 }
 
-bool os_guard_maps(void) {
-  static atomic_flag installed = ATOMIC_FLAG_INIT;
-  if (atomic_flag_test_and_set(&installed)) return true;
+static bool is_installed;
+
+static void install(void) {
   long bytes = sysconf(_SC_PAGESIZE);
   page_bytes = bytes > 0 ? (size_t)bytes : 4096;
   struct sigaction action;
-  if (sigaction(SIGBUS, NULL, &before) != 0) return false;
+  if (sigaction(SIGBUS, NULL, &before) != 0) return;
   action.sa_sigaction = on_missing_page;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  return sigaction(SIGBUS, &action, NULL) == 0;
+  /* While that handler runs, what it asked for is blocked. */
+  action.sa_mask = before.sa_mask;
+  is_installed = sigaction(SIGBUS, &action, NULL) == 0;
+}
+
+bool os_guard_maps(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  return pthread_once(&once, install) == 0 && is_installed;
 }

@@ -19,6 +19,8 @@ size_t os_page_bytes(void);
 
 /* Reserves address space without memory behind it, aligned to 2 MiB. */
 void *os_reserve(size_t bytes);
+/* What that may take beyond `bytes`, in part only for a moment. */
+#define OS_RESERVE_EXTRA ((size_t)4 << 20)
 /* Makes [offset, offset + bytes) of a reservation usable, zero-filled when
  * first touched; any offset and length. Idempotent. Asks for huge pages. */
 bool os_commit(void *base, size_t offset, size_t bytes);
@@ -26,6 +28,8 @@ void os_release(void *base, size_t bytes);
 /* Memory that could still be used without swapping and within this process's limits;
  * 0 when unknown. */
 uint64_t os_available_memory(void);
+/* The same with what can be swapped out for it: at least as much, and slower. */
+uint64_t os_available_with_swap(void);
 /* Of the machine; 0 when unknown. */
 uint64_t os_total_memory(void);
 

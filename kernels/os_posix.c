@@ -388,6 +388,7 @@ uint64_t os_changed_ns(const char *path) {
 #else
   struct timespec changed = st.st_mtim;
 #endif
+  if (changed.tv_sec < 0) return 0; /* before 1970 */
   return (uint64_t)changed.tv_sec * 1000000000u + (uint64_t)changed.tv_nsec;
 }
 
@@ -517,9 +518,22 @@ static uint64_t group_memory(const char *folder, bool v2) {
   uint64_t used = strtoull(text, NULL, 10);
   /* Cached file pages count as used but give way. */
   if (read_in(folder, "memory.stat", stat, sizeof stat)) {
-    uint64_t cached = number_after(stat, v2 ? "inactive_file" : "total_inactive_file");
+    uint64_t cached = number_after(stat, v2 ? "inactive_file" : "total_inactive_file") +
+                      number_after(stat, v2 ? "active_file" : "total_active_file");
     used -= cached < used ? cached : used;
   }
+  return used < limit ? limit - used : 0;
+}
+
+/* The first version limits memory and swap together: nothing is counted there. */
+static uint64_t group_swap(const char *folder, bool v2) {
+  char text[64];
+  if (!v2) return 0;
+  if (!read_in(folder, "memory.swap.max", text, sizeof text) || *text < '0' || *text > '9')
+    return UINT64_MAX;
+  uint64_t limit = strtoull(text, NULL, 10);
+  if (!read_in(folder, "memory.swap.current", text, sizeof text)) return limit;
+  uint64_t used = strtoull(text, NULL, 10);
   return used < limit ? limit - used : 0;
 }
 
@@ -634,17 +648,24 @@ static unsigned affinity_cores(void) {
 /* --- threads, processors and time -------------------------------------------- */
 
 bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *), void *arg) {
+  static const int own_faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
   sigset_t all, before;
   pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) return false;
+  int error = pthread_attr_init(&attributes);
+  if (error) {
+    errno = error;
+    return false;
+  }
   sigfillset(&all);
-  sigdelset(&all, SIGBUS);
+  for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
+    sigdelset(&all, own_faults[i]);
   pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool started = pthread_attr_setstacksize(&attributes, stack_bytes) == 0 &&
-                 pthread_create(thread, &attributes, fn, arg) == 0;
+  error = pthread_attr_setstacksize(&attributes, stack_bytes);
+  if (!error) error = pthread_create(thread, &attributes, fn, arg);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pthread_attr_destroy(&attributes);
-  return started;
+  if (error) errno = error;
+  return !error;
 }
 
 #ifdef GUST_HAVE_HWLOC
@@ -703,16 +724,35 @@ unsigned os_physical_cores(void) {
   return cores;
 }
 
-uint64_t os_available_memory(void) {
-#if defined(__linux__)
+#ifdef __linux__
+/* What the machine and every limit around this process leave. */
+static uint64_t memory_left(bool with_swap) {
   char text[8192];
   if (!read_text("/proc/meminfo", text, sizeof text)) return 0;
   uint64_t available = number_after(text, "MemAvailable") * 1024;
   if (available == 0) return 0;
+  uint64_t swap = with_swap ? number_after(text, "SwapFree") * 1024 : 0;
   uint64_t group = least_in_groups("memory", group_memory), own = address_space_left();
-  if (group < available) available = group;
+  uint64_t swap_of_group = swap ? least_in_groups("memory", group_swap) : 0;
+  if (swap_of_group > swap) swap_of_group = swap;
+  available += swap;
+  if (group < available && group + swap_of_group < available) available = group + swap_of_group;
   if (own < available) available = own;
   return available ? available : 1; /* none is not unknown */
+}
+#endif
+
+uint64_t os_available_with_swap(void) {
+#ifdef __linux__
+  return memory_left(true);
+#else
+  return os_available_memory(); /* macOS makes its swap as it needs it, and does not say */
+#endif
+}
+
+uint64_t os_available_memory(void) {
+#if defined(__linux__)
+  return memory_left(false);
 #elif defined(__APPLE__)
   vm_statistics64_data_t vm;
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;

@@ -158,6 +158,11 @@ uint64_t os_available_memory(void) {
                                                        : status.ullAvailPageFile;
 }
 
+uint64_t os_available_with_swap(void) {
+  MEMORYSTATUSEX status = {.dwLength = sizeof status};
+  return GlobalMemoryStatusEx(&status) ? status.ullAvailPageFile : 0;
+}
+
 uint64_t os_total_memory(void) {
   MEMORYSTATUSEX status = {.dwLength = sizeof status};
   return GlobalMemoryStatusEx(&status) ? status.ullTotalPhys : 0;
@@ -667,16 +672,19 @@ bool os_start_thread(pthread_t *thread, size_t stack_bytes, void *(*fn)(void *),
 }
 
 /* Cores of which this process may use a processor. With more than 64 processors it
- * may run on several groups of them, and its mask is 0: then all count. */
+ * may run on several groups of them, and then all count; else the mask is of its group. */
 static unsigned count_cores(const char *list, DWORD bytes) {
   DWORD_PTR mine = 0, machine = 0;
+  USHORT group = 0, groups = 1;
   GetProcessAffinityMask(GetCurrentProcess(), &mine, &machine);
+  if (!GetProcessGroupAffinity(GetCurrentProcess(), &groups, &group)) mine = 0;
   unsigned cores = 0;
   for (DWORD at = 0; at < bytes;) {
     const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *item = (const void *)(list + at);
     if (item->Size == 0) break;
     if (item->Relationship == RelationProcessorCore &&
-        (mine == 0 || (item->Processor.GroupMask[0].Mask & mine)))
+        (mine == 0 || (item->Processor.GroupMask[0].Group == group &&
+                       (item->Processor.GroupMask[0].Mask & mine))))
       cores++;
     at += item->Size;
   }

@@ -216,6 +216,10 @@ void gust_pool_run(gust_pool *pool, gust_pool_fn *fn, void *arg, size_t items, s
  * spare: the smallest default of a C library, 128 KiB, is too little. */
 #define STACK_BYTES ((size_t)1 << 20)
 
+uint64_t gust_pool_stack_bytes(unsigned threads) {
+  return threads > 1 ? (uint64_t)(threads - 1) * (STACK_BYTES + os_page_bytes()) : 0;
+}
+
 static bool start_worker(gust_pool *pool, unsigned index) {
   pool_worker *worker = &pool->workers[pool->started];
   worker->pool = pool;

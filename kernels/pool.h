@@ -8,6 +8,7 @@
 #define GUST_POOL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct gust_pool gust_pool;
 
@@ -19,6 +20,8 @@ typedef void gust_pool_fn(void *arg, size_t begin, size_t end, unsigned worker);
  * threads. */
 gust_pool *gust_pool_create(unsigned threads);
 void gust_pool_destroy(gust_pool *pool); /* accepts NULL */
+/* The bytes of the stacks of such a pool's threads, without the caller's. */
+uint64_t gust_pool_stack_bytes(unsigned threads);
 unsigned gust_pool_threads(const gust_pool *pool);
 
 /* Runs fn over [0, items) in grains of `grain` (>= 1) and returns when all is

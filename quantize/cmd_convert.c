@@ -218,10 +218,8 @@ static gust_status open_calibration(const convert_values *values, whole_file *te
                              "%s: expected a text of at most %zu bytes, found %zu; give a part of "
                              "it",
                              name, MOST_TEXT_BYTES, text->bytes)
-                 : gust_fail(err, GUST_E_IO,
-                             "%s: expected a text to calibrate on, found: %s; give a file, or "
-                             "default",
-                             name, strerror(errno));
+                 : whole_file_fail(text, name, "a text to calibrate on",
+                                   "; give a file, or default", err);
     options->calibration = text->data;
     options->calibration_bytes = text->bytes;
   }

@@ -74,9 +74,6 @@ static bool holds(conversion *c, const gust_tensor *t, uint64_t checksum, bool *
   return read && !*stopped && gust_xxh64_end(&sum) == checksum;
 }
 
-/* Passes over the tensors of a shard that are finished already: sets *begin to how many
- * of its tensors there is nothing left to do for, and the hash to where the last of
- * them ends. The first that is not ends resuming altogether. */
 gust_status conversion_resume_shard(conversion *c, size_t shard, size_t *begin, gust_sha256 *hash,
                                     gust_error *err) {
   const safetensors_file *file = &c->source.shards[shard].file;

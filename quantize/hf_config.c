@@ -323,9 +323,7 @@ static gust_status read_generation(const json_file *f, gust_config *c, gust_gene
 static gust_status template_from_file(const char *path, char **text, gust_error *err) {
   whole_file file;
   bool read = whole_file_read(&file, path, MAX_TEMPLATE_BYTES);
-  if (!read && errno != EFBIG)
-    return gust_fail(err, GUST_E_IO, "%s: expected a readable file, found: %s", path,
-                     strerror(errno));
+  if (!read && errno != EFBIG) return whole_file_fail(&file, path, "a readable file", "", err);
   if (!read || file.bytes == 0 || memchr(file.data, 0, file.bytes)) {
     size_t bytes = file.bytes;
     whole_file_free(&file);

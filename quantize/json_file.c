@@ -37,10 +37,8 @@ gust_status json_file_open(json_file *file, const char *folder, const char *name
     return errno == EFBIG
                ? gust_fail(err, GUST_E_FORMAT, "%s: expected at most %u bytes of JSON, found %zu",
                            file->path, MAX_JSON_BYTES, file->text.bytes)
-               : gust_fail(err, GUST_E_IO,
-                           "%s: expected a readable file, found: %s; give the folder of a Hugging "
-                           "Face checkpoint",
-                           file->path, strerror(errno));
+               : whole_file_fail(&file->text, file->path, "a readable file",
+                                 "; give the folder of a Hugging Face checkpoint", err);
   gust_status status =
       json_parse(&file->doc, file->text.data, file->text.bytes, file->path, JSON_UNIQUE_KEYS, err);
   if (status) return status;

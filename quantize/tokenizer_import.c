@@ -1,7 +1,6 @@
 /* Which tokenizer file a checkpoint folder has, and what stands beside it. */
 #include "tokenizer_import.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,8 +28,7 @@ static gust_status open_input(input *in, const char *folder, const char *name, g
   if (!path_exists(in->path)) return GUST_OK;
   in->present = whole_file_read(&in->file, in->path, MAX_TOKENIZER_BYTES);
   if (in->present) return GUST_OK;
-  return gust_fail(err, GUST_E_IO, "%s: expected a readable file, found: %s", in->path,
-                   strerror(errno));
+  return whole_file_fail(&in->file, in->path, "a readable file", "", err);
 }
 
 /* --- tokenizer.model and what belongs to it ---------------------------------------- */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool read_all(whole_file *file, os_file from, uint64_t bytes, size_t most) {
   file->bytes = bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
@@ -29,6 +30,13 @@ bool whole_file_read(whole_file *file, const char *path, size_t most) {
   os_close(from);
   errno = error;
   return done;
+}
+
+gust_status whole_file_fail(const whole_file *file, const char *path, const char *expected,
+                            const char *advice, gust_error *err) {
+  if (errno == ENOMEM) return gust_fail_memory(err, path, file->bytes + 1);
+  return gust_fail(err, GUST_E_IO, "%s: expected %s, found: %s%s", path, expected, strerror(errno),
+                   advice);
 }
 
 void whole_file_free(whole_file *file) {

@@ -12,6 +12,7 @@
 #define MAX_THREADS 1024u
 /* More positions than this no model is trained for; ids stay 32-bit safe. */
 #define MAX_POSITIONS ((size_t)1 << 24)
+#define MIN_HEADROOM ((uint64_t)64 << 20)
 
 unsigned gust_default_threads(void) {
   return os_physical_cores();
@@ -80,8 +81,13 @@ static gust_status check_options(const gust_context_options *o, gust_error *err)
   return GUST_OK;
 }
 
+/* What a context takes beyond its two reservations: their alignment, threads' stacks. */
+static uint64_t overhead_of(const gust_context *c) {
+  return 2 * (uint64_t)OS_RESERVE_EXTRA + gust_pool_stack_bytes(c->threads);
+}
+
 /* All sizes of a context of `positions`: of what is allocated later, and of what only
- * might be. Returns the bytes of both memories together. */
+ * might be. Returns all bytes it takes. */
 static uint64_t plan_sizes(gust_context *c, const gust_context_options *o, size_t positions) {
   const gust_config *config = &c->model->header.config;
   c->capacity = positions;
@@ -96,7 +102,7 @@ static uint64_t plan_sizes(gust_context *c, const gust_context_options *o, size_
   uint64_t cache = gust_kv_cache_plan(&c->cache, config, c->kv_type, c->capacity, c->batch);
   uint64_t scratch = lay_out_scratch(c, NULL);
   c->scratch_bytes = (size_t)scratch;
-  return cache + scratch;
+  return cache + scratch + overhead_of(c);
 }
 
 static bool fits(gust_context *c, const gust_context_options *o, size_t positions,
@@ -122,6 +128,25 @@ static size_t most_that_fit(const gust_context *like, const gust_context_options
   return least;
 }
 
+/* Of what is available, what a context leaves alone that nobody gave a size: for all
+ * else that runs. */
+static uint64_t headroom_of(uint64_t available) {
+  uint64_t headroom = available / 16;
+  if (headroom < MIN_HEADROOM) headroom = MIN_HEADROOM;
+  return headroom < available / 2 ? headroom : available / 2;
+}
+
+static uint64_t no_more_than(uint64_t available, uint64_t limit) {
+  return limit && (available == 0 || limit < available) ? limit : available;
+}
+
+/* The capacity where it is left open: as much as fits without swapping, and leaves room. */
+static size_t default_positions(const gust_context *c, const gust_context_options *o,
+                                size_t limit) {
+  uint64_t available = no_more_than(os_available_memory(), o->memory);
+  return most_that_fit(c, o, o->kv, limit, available - headroom_of(available));
+}
+
 /* Plans what the options ask for, whether it fits or not. */
 static gust_status plan(gust_context *c, const gust_context_options *o, gust_context_memory *memory,
                         gust_error *err) {
@@ -131,16 +156,16 @@ static gust_status plan(gust_context *c, const gust_context_options *o, gust_con
   if (limit > MAX_POSITIONS) limit = MAX_POSITIONS;
   if (o->positions) limit = o->positions;
   c->threads = o->threads ? o->threads : gust_default_threads();
-  uint64_t available = os_available_memory();
-  if (o->memory && (available == 0 || o->memory < available)) available = o->memory;
+  uint64_t available = no_more_than(os_available_with_swap(), o->memory);
   *memory = (gust_context_memory){
       .available = available,
       .most = most_that_fit(c, o, o->kv, limit, available),
       .most_q8 = most_that_fit(c, o, GUST_KV_Q8, limit, available),
   };
-  memory->positions = o->positions == 0 && memory->most ? memory->most : limit;
+  size_t open = o->positions == 0 ? default_positions(c, o, limit) : 0;
+  memory->positions = open ? open : limit;
   uint64_t bytes = plan_sizes(c, o, memory->positions);
-  memory->scratch = lay_out_scratch(c, NULL);
+  memory->scratch = lay_out_scratch(c, NULL) + overhead_of(c);
   memory->cache = bytes - memory->scratch;
   return GUST_OK;
 }

@@ -292,7 +292,9 @@ typedef enum gust_kv { GUST_KV_F16 = 0, GUST_KV_F32 = 1, GUST_KV_Q8 = 2 } gust_k
 typedef struct gust_context_options {
   size_t positions; /* most tokens the sequence may hold; 0: the model's own limit, or
                        fewer where memory has no room for those
-                       (gust_context_capacity). Memory is used as the sequence grows. */
+                       (gust_context_capacity): as many as fit without swapping and leave
+                       1/16 of what is available, at least 64 MiB, but not more than half of
+                       it. Memory is used as the sequence grows. */
   gust_kv kv;
   unsigned threads; /* 0: gust_default_threads() */
   const char *cpu;  /* fastest level to use, or NULL for the best there is */
@@ -305,10 +307,12 @@ typedef struct gust_context_options {
 typedef struct gust_context_memory {
   size_t positions;   /* the context's capacity */
   uint64_t cache;     /* keys and values of all positions; taken as the sequence grows */
-  uint64_t scratch;   /* all else, taken at once */
-  uint64_t available; /* before the context is made; 0: unknown */
-  size_t most;        /* most positions that fit, with the same options */
-  size_t most_q8;     /* and with keys and values in q8 */
+  uint64_t scratch;   /* all else, taken at once: to compute in, stacks of threads */
+  uint64_t available; /* before the context is made, with free swap; 0: unknown, and
+                         everything counts as fitting that can be addressed */
+  size_t most;        /* most positions that fit, with the same options, but not more than
+                         asked for or, where that is 0, than the model's own limit */
+  size_t most_q8;     /* the same with keys and values in q8 */
 } gust_context_memory;
 
 /* Says what gust_context_create would take, and allocates nothing. Where it does not
@@ -432,7 +436,9 @@ GUST_API void gust_sampler_destroy(gust_sampler *sampler);
 GUST_API uint64_t gust_sampler_get_state(const gust_sampler *sampler);
 GUST_API void gust_sampler_set_state(gust_sampler *sampler, uint64_t state);
 /* Draws the id that follows the context's sequence. The same seed, options and
- * sequence of logits draw the same ids. The context is not changed. */
+ * sequence of logits draw the same ids. The context is not changed. Fails with
+ * GUST_E_ARGUMENT when the context has no logits, or a vocabulary of another size than
+ * the model that the sampler was created for. */
 GUST_API gust_status gust_sampler_draw(gust_sampler *sampler, const gust_context *context,
                                        int32_t *id, gust_error *err);
 

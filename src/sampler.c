@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "random64.h"
 
 struct gust_sampler {
   gust_sampling sampling;
@@ -63,12 +64,9 @@ void gust_sampler_set_state(gust_sampler *sampler, uint64_t state) {
   sampler->random = state;
 }
 
-/* Uniform in [0, 1): the upper bits of splitmix64 (Steele et al. 2014). */
+/* Uniform in [0, 1): the upper bits of the next number. */
 static double draw_unit(gust_sampler *s) {
-  uint64_t z = (s->random += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
+  return (double)(gust_random64(&s->random) >> 11) * 0x1p-53;
 }
 
 /* A copy of the logits, those of the sequence's ids lowered. */
@@ -187,6 +185,12 @@ static int32_t draw_from_all(gust_sampler *s, double whole) {
 
 gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int32_t *id,
                               gust_error *err) {
+  size_t vocab = context->model->header.config.vocab_size;
+  if (vocab != s->vocab)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "sampler: expected a context of the same vocabulary of %zu ids, found one of "
+                     "%zu; make the sampler for the context's model",
+                     s->vocab, vocab);
   const float *logits = gust_context_logits(context);
   if (!logits)
     return gust_fail(err, GUST_E_ARGUMENT,

@@ -15,6 +15,7 @@
 #include "check.h"
 #include "context.h"
 #include "demo_model.h"
+#include "os.h"
 
 static const gust_model *model;
 static size_t vocab;
@@ -146,7 +147,8 @@ static void check_measure(size_t positions, gust_kv kv, unsigned threads) {
   gust_context *context = context_or_die(model, &options);
   CHECK_EQ_INT(memory.positions, gust_context_capacity(context));
   CHECK_EQ_INT(memory.cache, context->cache.reserved);
-  CHECK_EQ_INT(memory.scratch, context->scratch_bytes);
+  CHECK_EQ_INT(memory.scratch,
+               context->scratch_bytes + 2 * OS_RESERVE_EXTRA + gust_pool_stack_bytes(threads));
   CHECK(memory.cache > 0 && memory.scratch > 0 && memory.available > 0);
   CHECK_EQ_INT(memory.most, memory.positions);
   gust_context_destroy(context);
@@ -174,7 +176,7 @@ static void check_measure(size_t positions, gust_kv kv, unsigned threads) {
 
 /* The most that is said to fit does, and one more does not. */
 static void check_most(void) {
-  gust_context_options options = {.positions = 2048, .memory = (uint64_t)4 << 20, .threads = 1};
+  gust_context_options options = {.positions = 2048, .memory = (uint64_t)12 << 20, .threads = 1};
   gust_context_memory memory = measure(&options);
   gust_context *context;
   gust_error err;
@@ -187,8 +189,8 @@ static void check_most(void) {
     if (options.positions++ == 2048) continue;
     CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_MEMORY);
   }
-  /* Where the number of positions is left open, as many as fit. */
-  options = (gust_context_options){.memory = (uint64_t)4 << 20, .threads = 1};
+  /* Where the number of positions is left open, as many as fit into, here, half of it. */
+  options = (gust_context_options){.memory = (uint64_t)24 << 20, .threads = 1};
   CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_OK);
   CHECK_EQ_INT(gust_context_capacity(context), memory.most);
   gust_context_destroy(context);
@@ -226,30 +228,57 @@ static void check_huge(void) {
 }
 
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-/* A limit on the address space counts: the refusal comes before any system call fails. */
+/* In a process that may not use more than 2 GiB of addresses, with a model that has no
+ * window: all positions count. Whether the context asked for is made and can be used; or,
+ * with *most, how many positions its refusal says would fit. */
+static bool make_limited(const gust_model *whole, size_t positions, size_t *capacity,
+                         size_t *most) {
+  const gust_context_options options = {.positions = positions, .kv = GUST_KV_F32, .threads = 5};
+  gust_context *context;
+  gust_error err = {.text = ""};
+  gust_status status = gust_context_create(&context, whole, &options, &err);
+  if (!status) {
+    *capacity = gust_context_capacity(context);
+    status = gust_context_feed(context, text_ids, 40, NULL, NULL, &err);
+  }
+  gust_context_destroy(context);
+  const char *found = strstr(err.text, ", found "), *fit = strstr(err.text, "at most ");
+  bool refused =
+      status == GUST_E_MEMORY && found && fit && strtoull(found + 8, NULL, 10) <= (2ull << 30);
+  *most = refused ? (size_t)strtoull(fit + 8, NULL, 10) : 0;
+  if (status && !refused) puts(err.text);
+  return !status;
+}
+
+/* 0, or the number of what failed. */
+static int try_limited(void) {
+  const struct rlimit limit = {(rlim_t)2 << 30, (rlim_t)2 << 30};
+  const size_t all = (size_t)1 << 24;
+  size_t open = 0, capacity = 0, most = 0;
+  gust_model whole = *model;
+  whole.header.config.sliding_window = 0;
+  whole.header.config.max_positions = (uint32_t)all;
+  if (setrlimit(RLIMIT_AS, &limit) != 0) return 2;
+  if (!make_limited(&whole, 0, &open, &most) || open == 0 || open >= all) return 3;
+  if (make_limited(&whole, all, &capacity, &most) || most <= open) return 4;
+  if (!make_limited(&whole, most, &capacity, &most) || capacity <= open) return 5;
+  return 0;
+}
+
+/* A limit on the address space counts: the refusal comes before any system call fails,
+ * and what it names works. */
 static void check_address_space(void) {
   fflush(NULL);
   pid_t child = fork();
   if (child == 0) {
-    struct rlimit limit = {(rlim_t)2 << 30, (rlim_t)2 << 30};
-    const gust_context_options options = {.positions = 1u << 24, .kv = GUST_KV_F32};
-    gust_context *context;
-    gust_error err = {0};
-    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
-    /* The model sees a window; without one all positions count. */
-    gust_model whole = *model;
-    whole.header.config.sliding_window = 0;
-    gust_status status = gust_context_create(&context, &whole, &options, &err);
-    unsigned long long found = 0;
-    const char *at = strstr(err.text, ", found ");
-    if (at) found = strtoull(at + 8, NULL, 10);
-    if (status != GUST_E_MEMORY || found == 0 || found > (2ull << 30)) puts(err.text);
+    int result = try_limited();
     fflush(NULL);
-    _exit(status == GUST_E_MEMORY && found > 0 && found <= (2ull << 30) ? 0 : 1);
+    _exit(result);
   }
   int status = 0;
   CHECK(child > 0 && waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  CHECK(WIFEXITED(status));
+  CHECK_EQ_INT(WEXITSTATUS(status), 0);
 }
 #else
 static void check_address_space(void) {}

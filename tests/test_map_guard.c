@@ -2,7 +2,9 @@
  * handlers and senders. */
 #define _GNU_SOURCE /* truncate, fork */
 
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -79,6 +81,94 @@ static int sent(const char *path) {
   return 3;
 }
 
+static volatile sig_atomic_t handled;
+
+static void count_handled(int number) {
+  (void)number;
+  handled++;
+}
+
+/* The handler of before is called whenever there is something for it, not once, and
+ * files are guarded all the while. */
+static int handed_on_twice(const char *path) {
+  signal(SIGBUS, count_handled);
+  if (!os_guard_maps()) return 2;
+  raise(SIGBUS);
+  kill(getpid(), SIGBUS);
+  if (handled != 2) return 3;
+  int result = guarded_map(path);
+  return result ? result + 100 : handled == 2 ? 0 : 4;
+}
+
+static struct {
+  int count;
+  void *address;
+} told;
+
+/* Gives what faulted a page, so that the process goes on. */
+static void mend(int number, siginfo_t *info, void *context) {
+  (void)number;
+  (void)context;
+  told.count++;
+  told.address = info->si_addr;
+  uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
+  mmap((void *)page, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); /* NOLINT */
+}
+
+/* One that wants to know more is told. */
+static int mended_elsewhere(const char *path) {
+  struct sigaction action = {.sa_flags = SA_SIGINFO};
+  action.sa_sigaction = mend;
+  sigaction(SIGBUS, &action, NULL);
+  if (!os_guard_maps()) return 2;
+  int result = fault_elsewhere(path);
+  if (result || truncate(path, 3 * 4096) != 0) return 3;
+  return told.count == 1 && told.address ? guarded_map(path) : 5;
+}
+
+/* A sent signal that was ignored is; a fault cannot be. */
+static int sent_ignored(const char *path) {
+  signal(SIGBUS, SIG_IGN);
+  if (!os_guard_maps()) return 2;
+  kill(getpid(), SIGBUS);
+  return guarded_map(path);
+}
+
+static int fault_ignored(const char *path) {
+  signal(SIGBUS, SIG_IGN);
+  return os_guard_maps() ? fault_elsewhere(path) : 2;
+}
+
+static int sent_unhandled(const char *path) {
+  (void)path;
+  if (!os_guard_maps()) return 2;
+  kill(getpid(), SIGBUS);
+  return 3;
+}
+
+static void *get_mask(void *mask) {
+  pthread_sigmask(SIG_SETMASK, NULL, mask);
+  return NULL;
+}
+
+/* What an instruction of a thread causes must reach its handler; the rest is for the
+ * program's own threads. */
+static void check_thread_signals(void) {
+  static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+  sigset_t mask;
+  pthread_t thread;
+  sigemptyset(&mask);
+  if (!os_start_thread(&thread, (size_t)1 << 20, get_mask, &mask)) check_fatal("no thread", "");
+  pthread_join(thread, NULL);
+  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+    CHECK_EQ_INT(sigismember(&mask, faults[i]), 0);
+  CHECK_EQ_INT(sigismember(&mask, SIGINT), 1);
+  CHECK_EQ_INT(sigismember(&mask, SIGTERM), 1);
+  errno = 0;
+  CHECK(!os_start_thread(&thread, 1, get_mask, &mask));
+  CHECK_EQ_INT(errno, EINVAL);
+}
+
 /* 0 to 127, or -1 where a signal or a sanitizer ended it. */
 static int run_child(child_fn *fn) {
   const char *path = three_pages("shrinking");
@@ -101,5 +191,11 @@ int main(void) {
   CHECK_EQ_INT(run_child(guarded_elsewhere), -1);
   CHECK_EQ_INT(run_child(handled_elsewhere), 40);
   CHECK_EQ_INT(run_child(sent), 40);
+  CHECK_EQ_INT(run_child(handed_on_twice), 0);
+  CHECK_EQ_INT(run_child(mended_elsewhere), 0);
+  CHECK_EQ_INT(run_child(sent_ignored), 0);
+  CHECK_EQ_INT(run_child(fault_ignored), -1);
+  CHECK_EQ_INT(run_child(sent_unhandled), -1);
+  check_thread_signals();
   return check_finish();
 }

@@ -295,6 +295,23 @@ static void check_errors(void) {
   gust_context_destroy(empty);
 }
 
+/* A sampler's arrays are as long as its own model's vocabulary. */
+static void check_other_vocabulary(void) {
+  gust_error err;
+  gust_sampler *sampler;
+  gust_model smaller = *model;
+  smaller.header.config.vocab_size = (uint32_t)vocab - 1;
+  const gust_sampling s = {.temperature = 1, .top_p = 1, .repeat_penalty = 2};
+  if (gust_sampler_create(&sampler, &smaller, &s, &err)) check_fatal("sampler", err.text);
+  char sizes[64];
+  snprintf(sizes, sizeof sizes, "vocabulary of %zu ids, found one of %zu;", vocab - 1, vocab);
+  int32_t id = -1;
+  CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, sizes);
+  CHECK_EQ_INT(id, -1);
+  gust_sampler_destroy(sampler);
+}
+
 int main(void) {
   gust_model *opened = demo_model_open("q8");
   model = opened;
@@ -311,6 +328,7 @@ int main(void) {
   check_tiny_temperature();
   check_seeds();
   check_errors();
+  check_other_vocabulary();
   check_against_sort(); /* from here on the logits are others */
   check_broken_logits();
   gust_free(ids);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "cli/session_records.h"
 #include "demo_model.h"
 #include "host.h"
 #include "os.h"
@@ -552,6 +553,27 @@ static void check_full_disk(void) {
   session_journal_close(journal);
 }
 
+/* An opened file that was not written to goes with its closing, and with that alone. */
+static void check_unused(void) {
+  gust_error err;
+  session_file first, second;
+  uint64_t bytes;
+  const char *path = check_temp_file("unused.session");
+  CHECK_EQ_INT(session_file_open(&first, path, true, &err), GUST_OK);
+  CHECK_EQ_INT(session_file_open(&second, path, true, &err), GUST_E_IO);
+  session_file_close(&second);
+  CHECK(os_is_at(first.handle, path));
+  session_file_close(&first);
+  CHECK_EQ_INT(os_open_read(path, &bytes), -1);
+
+  CHECK_EQ_INT(session_file_open(&first, path, true, &err), GUST_OK);
+  os_remove(path);
+  CHECK_EQ_INT(session_file_open(&second, path, true, &err), GUST_OK);
+  session_file_close(&first);
+  CHECK(os_is_at(second.handle, path));
+  session_file_close(&second);
+}
+
 int main(void) {
   gust_model *opened = demo_model_open("q4");
   model = opened;
@@ -568,6 +590,7 @@ int main(void) {
   check_other_model();
   check_other_kv();
   check_full_disk();
+  check_unused();
   gust_context_destroy(reference);
   gust_context_destroy(resumed);
   gust_model_close(opened);

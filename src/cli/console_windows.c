@@ -97,6 +97,14 @@ static void restore_console(void) {
   if (output_page_before) SetConsoleOutputCP(output_page_before);
 }
 
+/* The system's own way to end a process, which comes next where interrupt_install was
+ * not called, does without atexit. */
+static BOOL WINAPI restore_on_control(DWORD kind) {
+  (void)kind;
+  restore_console();
+  return FALSE;
+}
+
 /* The arguments as UTF-8; what the C library made of them is in the system's code
  * page. They live as long as the process. Without memory they stay as they were. */
 static void take_arguments(int *argc, char ***argv) {
@@ -139,6 +147,7 @@ void terminal_begin(int *argc, char ***argv) {
   if (input_page_before) SetConsoleCP(CP_UTF8);
   if (output_page_before) SetConsoleOutputCP(CP_UTF8);
   atexit(restore_console);
+  SetConsoleCtrlHandler(restore_on_control, TRUE);
 }
 
 /* The C library takes any device for a terminal, NUL among them. */

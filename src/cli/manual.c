@@ -127,7 +127,10 @@ static void put_environment(const cli_command *command) {
   } variables[] = {
       {"GUST_CPU", "stands in for --cpu where that is not given", "cpu"},
       {"NO_COLOR", "when set to anything, nothing is coloured", "session"},
-      {"TERM", "\"dumb\" or unset: no colours, and lines are read without editing", "session"},
+      {"TERM",
+       "\"dumb\" or unset: no colours, and lines are read without editing; on Windows only "
+       "\"dumb\" matters",
+       "session"},
       {"XDG_STATE_HOME",
        "the folder in which gust/ holds the history of what was typed and the sessions that have a "
        "bare name; default ~/.local/state, on Windows %LOCALAPPDATA%",

@@ -136,7 +136,8 @@ static gust_status find_all(found_list *list, const char *folder, gust_error *er
   if (!os_list_folder(folder, take_name, &scan) && errno != ENOENT)
     return command_error(err, GUST_E_IO, "%s: cannot read the folder of sessions: %s", folder,
                          strerror(errno));
-  if (list->count > 1) qsort(list->items, list->count, sizeof *list->items, by_change);
+  if (!scan.status && list->count > 1)
+    qsort(list->items, list->count, sizeof *list->items, by_change);
   return scan.status;
 }
 

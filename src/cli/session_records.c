@@ -20,6 +20,7 @@
 
 #define COPY_BYTES 65536u
 #define MAX_KEPT 1000
+#define MAX_OPEN_ATTEMPTS 100
 
 /* --- numbers -------------------------------------------------------------------------- */
 
@@ -79,18 +80,43 @@ static gust_status read_prologue(session_file *file, gust_error *err) {
   return GUST_OK;
 }
 
+static gust_status cannot_open(const session_file *file, const char *how, gust_error *err) {
+  return errno == ENOTSUP ? refuse(file, "this is no regular file", err) : cannot(file, how, err);
+}
+
+/* Another chat may remove the file it made between our opening and our locking it, or
+ * make it between our two ways to open: then whatever has the name now is tried. */
+static gust_status open_locked(session_file *file, gust_error *err) {
+  for (int i = 0; i < MAX_OPEN_ATTEMPTS; i++) {
+    file->handle = os_open_update(file->path, &file->bytes);
+    bool is_new = file->handle == -1 && errno == ENOENT;
+    /* What people say to their machine is nobody else's to read. */
+    if (is_new) file->handle = os_create_private(file->path);
+    if (file->handle == -1 && is_new && errno == EEXIST) continue;
+    if (file->handle == -1) return cannot_open(file, "open or create", err);
+    gust_status status = lock(file, err);
+    if (status) return status;
+    if (os_is_at(file->handle, file->path)) {
+      file->is_made = is_new; /* not before it is locked: who locked it may be writing */
+      return GUST_OK;
+    }
+    os_close(file->handle);
+    file->handle = -1;
+  }
+  errno = EAGAIN;
+  return cannot_open(file, "open or create", err);
+}
+
 gust_status session_file_open(session_file *file, const char *path, bool to_write,
                               gust_error *err) {
+  gust_status status = GUST_OK;
   *file = (session_file){.handle = -1, .path = path};
-  file->handle = to_write ? os_open_update(path, &file->bytes) : os_open_read(path, &file->bytes);
-  if (file->handle == -1 && errno == ENOENT && to_write) {
-    /* What people say to their machine is nobody else's to read. */
-    file->handle = os_create_private(path);
-    file->is_made = file->handle != -1;
+  if (to_write) {
+    status = open_locked(file, err);
+  } else {
+    file->handle = os_open_read(path, &file->bytes);
+    if (file->handle == -1) status = cannot_open(file, "open", err);
   }
-  if (file->handle == -1 && errno == ENOTSUP) return refuse(file, "this is no regular file", err);
-  if (file->handle == -1) return cannot(file, to_write ? "open or create" : "open", err);
-  gust_status status = to_write ? lock(file, err) : GUST_OK;
   /* Its length only counts from when nobody else writes to it. */
   if (!status && !os_file_bytes(file->handle, &file->bytes)) status = cannot(file, "open", err);
   if (status) return status;
@@ -99,7 +125,7 @@ gust_status session_file_open(session_file *file, const char *path, bool to_writ
 
 void session_file_close(session_file *file) {
   if (file->handle == -1) return;
-  if (file->is_made && file->end == 0) os_remove(file->path);
+  if (file->is_made && file->end == 0 && os_is_at(file->handle, file->path)) os_remove(file->path);
   os_close(file->handle);
   file->handle = -1;
 }

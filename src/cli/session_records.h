@@ -14,7 +14,7 @@ typedef enum session_record_type { SESSION_EVENTS = 1, SESSION_CACHE = 2 } sessi
 typedef struct session_file {
   os_file handle; /* -1: none */
   const char *path;
-  bool is_made;     /* there was no such file before */
+  bool is_made;     /* there was no such file before; only of one that is locked */
   uint64_t bytes;   /* of the file, when it was opened */
   uint64_t end;     /* behind the last good record */
   uint64_t chain;   /* check number of that record */
