@@ -203,7 +203,9 @@ run_mode() {
       ;;
     windows)
       need_windows_tools
-      with_compiler x86_64-w64-mingw32-gcc run_tests windows "$windows_options" --timeout-multiplier 2
+      keep_wine_running
+      with_compiler x86_64-w64-mingw32-gcc run_tests windows "$windows_options" \
+        --timeout-multiplier 2
       ;;
   esac
 }
