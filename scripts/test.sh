@@ -63,9 +63,10 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
   export GUST_TEST_REFS
 fi
 
-# In the order in which --all goes through them: what is soon known comes first.
-all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows
-  same-logits coverage dist debian"
+# In the order in which --all goes through them: what is soon known comes first. (A line
+# break would hide the words beside it from the search below.)
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows same-logits"
+all_modes="$all_modes coverage dist debian"
 modes=
 werror=false
 chosen=
