@@ -51,8 +51,8 @@ valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_dec
 # are left out for those on a processor of each kind.
 not_on_arm="cli cli_run chat_session eval quality calibrated_quality-demo
   calibrated_quality-default calibrated_quality-q8 calibrated_quality-synthetic
-  convert_calibrated convert_large doctor bench allocation_failures damaged_files open_close
-  random_signals kernels levels same_bits"
+  convert_calibrated convert_large doctor bench allocation_failures changed_files damaged_files
+  open_close random_signals kernels levels same_bits"
 
 # What computes for minutes and runs no line that other tests do not.
 no_line_more="calibrated_quality-demo calibrated_quality-default calibrated_quality-q8
@@ -64,9 +64,10 @@ if [ -z "${GUST_TEST_REFS:-}" ] && [ -d "$root/../shared/refs" ]; then
   export GUST_TEST_REFS
 fi
 
-# In the order in which --all goes through them: what is soon known comes first.
-all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows
-  same-logits coverage dist debian"
+# In the order in which --all goes through them: what is soon known comes first. (A line
+# break would hide the words beside it from the search below.)
+all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows same-logits"
+all_modes="$all_modes coverage dist debian"
 modes=
 werror=false
 chosen=
@@ -206,7 +207,9 @@ run_mode() {
       ;;
     windows)
       need_windows_tools
-      with_compiler x86_64-w64-mingw32-gcc run_tests windows "$windows_options" --timeout-multiplier 2
+      keep_wine_running
+      with_compiler x86_64-w64-mingw32-gcc run_tests windows "$windows_options" \
+        --timeout-multiplier 2
       ;;
   esac
 }
