@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "kernels.h"
+#include "unroll.h"
 
 /* Panels a thread walks at once, since several streams keep more cache lines under
  * way; tokens that share a pass over the weights; and how far ahead of its lines a
@@ -16,6 +17,9 @@
 #define DECODE_PANELS 4
 #define FEW_TOKENS 4
 #define PREFETCH_AHEAD 2176
+/* Up to this many tokens have registers for all panels' sums. gcc leaves the loop over
+ * the panels as it is and the sums in memory, unless told; for more tokens that is faster. */
+#define UNROLLED_TOKENS 2
 
 /* A macro: gcc 12 takes a function that only prefetches for one without effect and
  * drops calls of it. */
@@ -37,10 +41,17 @@ static GUST_INLINE void multiply_panels(float *dst, size_t dst_stride, int bits,
   vf acc[DECODE_PANELS][FEW_TOKENS];
   for (int p = 0; p < panels; p++)
     for (int t = 0; t < tokens; t++) acc[p][t] = v_set1(0);
-  for (size_t b = 0; b < blocks; b++)
-    for (int p = 0; p < panels; p++)
-      add_block(acc[p], bits, panel + (size_t)p * panel_bytes + b / GUST_TILE_BLOCKS * tile_bytes,
-                b, x, tokens);
+  for (size_t b = 0; b < blocks; b++) {
+    const uint8_t *tile = panel + b / GUST_TILE_BLOCKS * tile_bytes;
+    if (tokens <= UNROLLED_TOKENS) {
+      GUST_UNROLL
+      for (int p = 0; p < panels; p++)
+        add_block(acc[p], bits, tile + (size_t)p * panel_bytes, b, x, tokens);
+    } else {
+      for (int p = 0; p < panels; p++)
+        add_block(acc[p], bits, tile + (size_t)p * panel_bytes, b, x, tokens);
+    }
+  }
   for (int p = 0; p < panels; p++) {
     vf scale = load_row_scales(row_codes + (size_t)p * GUST_PANEL_ROWS);
     for (int t = 0; t < tokens; t++)

@@ -17,7 +17,7 @@ work=$(cd "$1" && pwd)
 cd "$work/gust"
 unset GUST_TEST_REFS CC
 dpkg-buildpackage -us -uc </dev/null >"$work/log" 2>&1 ||
-  { tail -n 200 "$work/log" >&2 && die "dpkg-buildpackage failed"; }
+  { tail -n 200 "$work/log" >&2; die "dpkg-buildpackage failed"; }
 lintian --fail-on error,warning "$work"/gust_*.changes </dev/null
 
 mkdir "$work/root"

@@ -30,7 +30,7 @@ unset GUST_TEST_REFS
 {
   "$MESON" setup -Dprefix="$work/prefix" -Dwerror=true "$work/build" "$source" </dev/null &&
     "$MESON" compile -C "$work/build" </dev/null
-} >"$work/log" 2>&1 || { cat "$work/log" && die "$source: building failed"; }
+} >"$work/log" 2>&1 || { cat "$work/log"; die "$source: building failed"; }
 "$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --suite fast </dev/null
 "$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --logbase testlog-install install \
   </dev/null
@@ -38,6 +38,6 @@ unset GUST_TEST_REFS
 "$MESON" install -C "$work/build" --no-rebuild --quiet </dev/null
 "$work/prefix/bin/gust" --version
 ninja -C "$work/build" uninstall </dev/null >"$work/log" 2>&1 ||
-  { cat "$work/log" && die "ninja uninstall failed"; }
+  { cat "$work/log"; die "ninja uninstall failed"; }
 left=$(cd "$work" && find . -path './prefix/*' ! -type d)
 [ -z "$left" ] || die "ninja uninstall left $left"

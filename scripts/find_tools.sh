@@ -10,6 +10,7 @@
 #   need_musl_tools     what scripts/cross/x86_64-linux-musl.ini names
 #   need_windows_tools  what scripts/cross/x86_64-w64-mingw32.ini names, and wine's
 #                       environment
+#   keep_wine_running   until this script ends
 
 say() {
   echo "$*" >&2
@@ -125,13 +126,20 @@ need_windows_tools() {
   command -v wine64 >/dev/null 2>&1 || install_packages wine64
   [ -d /usr/lib/wine ] && PATH=$PATH:/usr/lib/wine
   need_command wine64 wine64
-  WINEPREFIX=${WINEPREFIX:-${TMPDIR:-/tmp}/gust-wine-$(id -u)}
+  WINEPREFIX=${WINEPREFIX:-$root/build-wine}
   WINEDEBUG=${WINEDEBUG:--all}
   export PATH WINEPREFIX WINEDEBUG
   unset DISPLAY
   # Before the tests: programs started at the same time must not all make it.
   [ -f "$WINEPREFIX/system.reg" ] || wine64 wineboot --init </dev/null >/dev/null 2>&1 ||
     die "wine64 could not make the folder $WINEPREFIX"
+}
+
+# A test that finds no wine running starts its services, which keep that test's output
+# open after its end: meson would wait until they end as well.
+keep_wine_running() {
+  tail -f --pid=$$ /dev/null | wine64 cmd.exe >/dev/null 2>&1 &
+  wine64 cmd.exe /c exit </dev/null >/dev/null 2>&1
 }
 
 need_macos_tools() {

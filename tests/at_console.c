@@ -1,6 +1,7 @@
 /* Runs a program with the console it is started at on its standard streams; with
- * --break, sends all programs at the console Ctrl-Break. Tests start programs whose own
- * streams are files and pipes, which a program started by them would be given. */
+ * --interrupt or --break, sends all programs at the console Ctrl-C or Ctrl-Break. Tests start
+ * programs whose own streams are files and pipes, which a program started by them would be given.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <windows.h>
@@ -41,9 +42,13 @@ static int run(void) {
   return (int)code;
 }
 
+static int send_event(DWORD event) {
+  return GenerateConsoleCtrlEvent(event, 0) ? 0 : 1;
+}
+
 int main(int argc, char **argv) {
   SetConsoleCtrlHandler(ignore, TRUE);
-  if (argc == 2 && strcmp(argv[1], "--break") == 0)
-    return GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, 0) ? 0 : 1;
+  if (argc == 2 && strcmp(argv[1], "--interrupt") == 0) return send_event(CTRL_C_EVENT);
+  if (argc == 2 && strcmp(argv[1], "--break") == 0) return send_event(CTRL_BREAK_EVENT);
   return run();
 }

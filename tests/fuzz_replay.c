@@ -1,5 +1,5 @@
 /* Runs a fuzz target without a fuzzing engine: over every file given and every
- * file in the folders given, one level deep. Exits 77 when there was none. */
+ * file in the folders given, one level deep; an argument that holds none is an error. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +69,8 @@ static size_t replay_all(const char *path) {
 }
 
 int main(int argc, char **argv) {
-  size_t replayed = 0;
-  for (int i = 1; i < argc; i++) replayed += replay_all(argv[i]);
-  if (replayed == 0) CHECK_SKIP("no inputs to replay");
+  if (argc < 2) check_fatal("no inputs to replay", "name files or folders");
+  for (int i = 1; i < argc; i++)
+    if (replay_all(argv[i]) == 0) check_fatal("no inputs to replay", argv[i]);
   return check_finish();
 }

@@ -73,6 +73,9 @@ void host_change_folder(const char *path);
 /* Whether the terminal on standard input echoes and edits lines, as it does when no
  * program has changed it. */
 bool host_terminal_edits(void);
+/* False under wine, whose consoles drop Escape, take a typed Ctrl-C for the end of input,
+ * end programs by Ctrl-Break without telling them, and keep their size. */
+bool host_has_whole_terminals(void);
 void host_sleep(unsigned milliseconds);
 /* Lets another thread run. */
 void host_yield(void);

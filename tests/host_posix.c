@@ -168,6 +168,10 @@ bool host_terminal_edits(void) {
          (mode.c_lflag & ISIG) && (mode.c_oflag & OPOST);
 }
 
+bool host_has_whole_terminals(void) {
+  return true;
+}
+
 void host_sleep(unsigned milliseconds) {
   const struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
   nanosleep(&pause, NULL);

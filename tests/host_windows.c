@@ -211,6 +211,10 @@ bool host_terminal_edits(void) {
   return GetConsoleMode(GetStdHandle(STD_INPUT_HANDLE), &mode) && (mode & needed) == needed;
 }
 
+bool host_has_whole_terminals(void) {
+  return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == NULL;
+}
+
 void host_sleep(unsigned milliseconds) {
   Sleep(milliseconds);
 }

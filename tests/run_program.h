@@ -55,11 +55,13 @@ typedef struct run_terminal run_terminal;
 run_terminal *run_terminal_start(const char *const argv[]);
 void run_terminal_type(run_terminal *terminal, const char *text);
 /* Gives the terminal another size, which the program is told; it starts with 24 rows of
- * 100 columns. False where that cannot be done. */
+ * 100 columns (on Windows, more). False where that cannot be done. */
 bool run_terminal_resize(run_terminal *terminal, unsigned rows, unsigned columns);
 /* Waits until `text` appears after everything matched so far; false when the
  * program ends or `seconds` pass first. */
 bool run_terminal_expect(run_terminal *terminal, const char *text, double seconds);
+/* Types Ctrl-C at a program that is not reading keys. */
+void run_terminal_interrupt(run_terminal *terminal);
 /* Sends the program a signal. */
 void run_terminal_signal(run_terminal *terminal, run_signal signal);
 /* All that was printed so far. */

@@ -290,6 +290,10 @@ bool run_terminal_expect(run_terminal *terminal, const char *text, double second
   }
 }
 
+void run_terminal_interrupt(run_terminal *terminal) {
+  run_terminal_type(terminal, "\003");
+}
+
 void run_terminal_signal(run_terminal *terminal, run_signal signal) {
   if (kill(terminal->pid, (int)signal) != 0) check_fatal("kill", strerror(errno));
 }

@@ -39,11 +39,12 @@ void run_terminal_type(run_terminal *terminal, const char *text) {
 }
 
 /* The console hides the cursor while it draws, and draws a blank by erasing and moving
- * on. */
+ * on or ending the line. */
 static void take_out_drawing(char *text) {
   static const struct {
     const char *drawn, *meant;
-  } parts[] = {{"\033[?25l", ""}, {"\033[?25h", ""}, {"\033[K\033[1C", " "}};
+  } parts[] = {
+      {"\033[?25l", ""}, {"\033[?25h", ""}, {"\033[K\033[1C", " "}, {"\033[K\r\n", " \r\n"}};
   const size_t count = sizeof parts / sizeof *parts;
   char *to = text;
   while (*text) {
@@ -83,6 +84,10 @@ bool run_terminal_expect(run_terminal *terminal, const char *text, double second
 
 bool run_terminal_resize(run_terminal *terminal, unsigned rows, unsigned columns) {
   return windows_console_resize(&terminal->console, rows, columns);
+}
+
+void run_terminal_interrupt(run_terminal *terminal) {
+  run_terminal_signal(terminal, RUN_INTERRUPT);
 }
 
 void run_terminal_signal(run_terminal *terminal, run_signal signal) {

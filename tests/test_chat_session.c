@@ -187,7 +187,7 @@ static void test_stop_reading(void) {
   chat_terminal_say(t, "What did it do?");
   chat_terminal_expect(t, "reading the prompt");
   chat_terminal_expect(t, "% [");
-  run_terminal_type(t, "\003");
+  run_terminal_interrupt(t);
   chat_terminal_expect(t, "stopped before the answer began; the message was not added, the ");
   size_t place = strlen(run_terminal_text(t));
   chat_terminal_expect(t, " tokens read so far are kept\r\n");
@@ -222,7 +222,7 @@ static void test_stop_answering(void) {
   chat_terminal_say(t, question);
   chat_terminal_expect(t, "boat.");
   chat_terminal_expect(t, beginning);
-  run_terminal_type(t, "\003");
+  run_terminal_interrupt(t);
   chat_terminal_numbers(t, &fed, &prompt);
   CHECK_EQ_INT(fed, prompt);
   CHECK(!strstr(run_terminal_text(t), "max_new_tokens"));

@@ -400,6 +400,8 @@ static void test_bounds(void) {
   expect_bound("", "{% if 1 %}", 5000, "", deep);
   expect_bound("", "{% for x in [1] %}", 5000, "", deep);
   expect_bound("{% macro m() %}", "{{ m() }}", 1, "{% endmacro %}{{ m() }}", deep);
+  expect_bound("{% macro a() %}{{ b() }}{% endmacro %}", "{% macro b() %}", 1,
+               "{{ a() }}{% endmacro %}{{ a() }}", deep);
   expect_bound("{% set n = namespace(x=[]) %}{% for i in range(300) %}", "{% set n.x = [n.x] %}", 1,
                "{% endfor %}{{ n.x }}", deep);
   expect_bound("{% set n = namespace(x=[]) %}{% for i in range(300) %}", "{% set n.x = [n.x] %}", 1,

@@ -440,6 +440,16 @@ static void test_run_failures(void) {
   host_set_env("GUST_CPU", NULL);
 }
 
+/* The C library of Windows has no word for it, and keeps none of an earlier write. */
+#ifdef _WIN32
+#define CHECK_BROKEN_PIPE(command) \
+  (CHECK(is_one_line(result.err)), \
+   CHECK_CONTAINS(result.err, "gust " command ": standard output: cannot write: "))
+#else
+#define CHECK_BROKEN_PIPE(command) \
+  CHECK_EQ_STR(result.err, "gust " command ": standard output: cannot write: Broken pipe\n")
+#endif
+
 /* An output nobody takes is a failure in one line, not a death by signal. */
 static void test_lost_output(void) {
   const char *model = run_gust_demo("q4");
@@ -447,11 +457,11 @@ static void test_lost_output(void) {
   const char *inspect[] = {run_gust_binary(), "inspect", model, NULL};
   run_result result = run_program_to(run, "", NULL);
   CHECK_EQ_INT(result.code, 1);
-  CHECK_EQ_STR(result.err, "gust run: standard output: cannot write: Broken pipe\n");
+  CHECK_BROKEN_PIPE("run");
   run_result_clear(&result);
   result = run_program_to(inspect, "", NULL);
   CHECK_EQ_INT(result.code, 1);
-  CHECK_EQ_STR(result.err, "gust inspect: standard output: cannot write: Broken pipe\n");
+  CHECK_BROKEN_PIPE("inspect");
   run_result_clear(&result);
   if (!host_full_file()) {
     check_part_skipped("an answer to a full disk", "there is no file to stand in for one");

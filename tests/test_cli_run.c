@@ -238,17 +238,29 @@ static void expect_garbage(const char *input, size_t bytes, const char *error) {
 }
 
 static void test_garbage(void) {
-  const char *model = run_gust_demo("q4");
   expect_garbage("ab\0c", 4,
                  "gust run: standard input: expected text in UTF-8, found byte 0x00 at offset 2\n");
   expect_garbage("\x7f\x45\x4c\x46\xf0", 5,
                  "gust run: standard input: expected text in UTF-8, found byte 0xf0 at offset 4\n");
+#ifdef _WIN32
+  check_part_skipped("arguments that are no text", "they are UTF-16 there");
+#else
+  const char *model = run_gust_demo("q4");
   CHECK_GUST(2, "", "gust run: -p: expected text in UTF-8, found byte 0xff at offset 1\n", NULL,
              "run", model, "-p", "a\xff");
   CHECK_GUST(2, "", "gust run: --system: expected text in UTF-8, found byte 0xc3 at offset 0\n",
              "a", "run", model, "--system", "\xc3");
+#endif
 }
 
+#ifdef _WIN32
+static void test_closed_output(void) {
+  check_part_skipped("a closed output, and progress at a terminal",
+                     "there is no shell to arrange it");
+}
+
+static void test_progress(void) {}
+#else
 static void test_closed_output(void) {
   char line[2048];
   snprintf(line, sizeof line, "exec $MESON_EXE_WRAPPER '%s' run '%s' -p Hello --quiet -n 2 >&-",
@@ -282,6 +294,7 @@ static void test_progress(void) {
   CHECK(json[0] == '{' && strstr(json, "ETA") == NULL);
   free(json);
 }
+#endif
 
 /* Ctrl-C: the result so far, marked as what it is. */
 static void test_interrupted(void) {

@@ -2,6 +2,13 @@
 #include "check.h"
 #include "run_program.h"
 
+/* As the C library writes it, which is not told otherwise. */
+#ifdef _WIN32
+#define LINE_END "\r\n"
+#else
+#define LINE_END "\n"
+#endif
+
 int main(int argc, char **argv) {
   if (argc != 3) check_fatal("usage", "test_example EXAMPLE MODEL");
   const char *const ask[] = {argv[1], argv[2], "Who are you?", NULL};
@@ -10,7 +17,7 @@ int main(int argc, char **argv) {
   CHECK_EQ_STR(result.err, "");
   CHECK_EQ_STR(result.out,
                "I am the demo model of gust, a tiny language model with about eight million "
-               "parameters. I can tell short stories and chat a little.\n");
+               "parameters. I can tell short stories and chat a little." LINE_END);
   run_result_clear(&result);
 
   const char *const missing[] = {argv[1], "no-such-model.gust", "Who are you?", NULL};

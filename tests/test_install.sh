@@ -61,9 +61,10 @@ version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')
     echo "$DATADIR/gust/models/demo/$file"
   done
   echo "$DATADIR/gust/models/demo-q4.gust"
-  for file in LICENSE NEWS.md README.md docs/BENCHMARKS.md docs/CALIBRATION.md docs/FORMAT.md \
-    docs/FAULTS.md docs/INSTALL.md docs/NUMERICS.md docs/QUALITY.md docs/SESSIONS.md \
-    docs/chat-session.txt docs/example.c; do
+  for file in LICENSE NEWS.md README.md docs/ARCHITECTURE.md docs/BENCHMARKS.md \
+    docs/CALIBRATION.md docs/CONTRIBUTING.md docs/FAULTS.md docs/FORMAT.md docs/FUZZING.md \
+    docs/INSTALL.md docs/NUMERICS.md docs/QUALITY.md docs/SESSIONS.md docs/chat-session.txt \
+    docs/example.c; do
     echo "$DATADIR/doc/gust/$file"
   done
 } | LC_ALL=C sort >"$work/expected"

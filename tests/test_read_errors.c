@@ -30,7 +30,8 @@ int main(void) {
 typedef enum fault { NO_FAULT, SHORT, INTERRUPTED, FAILING, ENDING } fault;
 
 static fault read_fault, write_fault;
-static long good_calls; /* so many are left before FAILING and ENDING begin */
+static int failing_errno = EIO; /* what FAILING fails with */
+static long good_calls;         /* so many are left before FAILING and ENDING begin */
 static long calls;
 
 /* How many of `bytes` to take part in; -1: fail with errno, 0: the end. */
@@ -42,7 +43,7 @@ static ssize_t take_part(fault f, size_t bytes) {
     return -1;
   }
   if ((f == FAILING || f == ENDING) && call > good_calls) {
-    errno = EIO;
+    errno = failing_errno;
     return f == FAILING ? -1 : 0;
   }
   return (ssize_t)bytes;
@@ -144,22 +145,13 @@ static bool same_file(const char *a, const char *b) {
   return same;
 }
 
-static void conversions(void) {
-  const char *target = check_temp_file("again.gust");
+/* A write fails sooner or later, with this error: what was at the target stays, and the
+ * next conversion comes to the same bytes. */
+static void failing_writes(const char *target, int error, const char *words) {
+  long good;
   gust_error err;
-  for (fault f = SHORT; f <= INTERRUPTED; f++) {
-    set_faults(f, f, 0);
-    CHECK_EQ_INT(convert_to(target, &err), GUST_OK);
-    set_faults(NO_FAULT, NO_FAULT, 0);
-    CHECK(same_file(target, path));
-  }
-  /* config.json is the first that is read. */
-  set_faults(FAILING, NO_FAULT, 0);
-  CHECK_EQ_INT(convert_to(target, &err), GUST_E_IO);
-  CHECK_CONTAINS(err.text, "config.json: expected a readable file, found: Input/output error");
-  /* A write fails sooner or later: what was at the target stays, and the next conversion
-   * comes to the same bytes. */
-  for (long good = 0; good < 60; good += 3) {
+  for (good = 0; good < 60; good += 3) {
+    failing_errno = error;
     set_faults(NO_FAULT, FAILING, good);
     check_write_file(target, "before", 6);
     gust_status status = convert_to(target, &err);
@@ -167,13 +159,33 @@ static void conversions(void) {
     if (status == GUST_OK) break;
     CHECK_EQ_INT(status, GUST_E_IO);
     CHECK_CONTAINS(err.text, target);
-    CHECK_CONTAINS(err.text, "Input/output error");
+    CHECK_CONTAINS(err.text, words);
     char *text = check_read_file(target, NULL);
     CHECK_EQ_STR(text, "before");
     free(text);
     CHECK_EQ_INT(convert_to(target, &err), GUST_OK);
     CHECK(same_file(target, path));
   }
+  failing_errno = EIO;
+  CHECK(good > 0);
+}
+
+static void conversions(void) {
+  const char *target = check_temp_file("again.gust");
+  gust_error err;
+  for (fault f = SHORT; f <= INTERRUPTED; f++) {
+    set_faults(f, f, 0);
+    CHECK_EQ_INT(convert_to(target, &err), GUST_OK);
+    CHECK(calls > 0);
+    set_faults(NO_FAULT, NO_FAULT, 0);
+    CHECK(same_file(target, path));
+  }
+  /* config.json is the first that is read. */
+  set_faults(FAILING, NO_FAULT, 0);
+  CHECK_EQ_INT(convert_to(target, &err), GUST_E_IO);
+  CHECK_CONTAINS(err.text, "config.json: expected a readable file, found: Input/output error");
+  failing_writes(target, EIO, "Input/output error");
+  failing_writes(target, ENOSPC, "the disk is full: free ");
 }
 
 int main(void) {

@@ -54,7 +54,10 @@ static void test_vectors(void) {
   check_vectors(check_data("tokenizer_vectors.json"), path);
   snprintf(path, sizeof path, "%s/tokenizer.model", check_demo());
   check_vectors(check_data("tokenizer_vectors.json"), path);
-  if (!check_refs("mistral/vectors.json")) return;
+  if (!check_refs("mistral/vectors.json")) {
+    check_part_skipped("Mistral's vocabulary", "GUST_TEST_REFS holds no mistral/vectors.json");
+    return;
+  }
   char vectors[1024];
   snprintf(vectors, sizeof vectors, "%s", check_refs("mistral/vectors.json"));
   snprintf(path, sizeof path, "%s", check_refs("mistral/tokenizer.json"));

@@ -174,7 +174,7 @@ windows_console windows_console_open(void) {
   HANDLE typed, printed;
   windows_pipe(&typed, &console.in);
   windows_pipe(&console.out, &printed);
-  const COORD size = {.X = 100, .Y = 24};
+  const COORD size = {.X = WINDOWS_CONSOLE_COLUMNS, .Y = 24};
   if (CreatePseudoConsole(size, typed, printed, 0, &console.pseudo) != S_OK)
     fail("no pseudo-console");
   CloseHandle(typed);
@@ -192,26 +192,20 @@ bool windows_console_resize(const windows_console *console, unsigned rows, unsig
   return ResizePseudoConsole(console->pseudo, size) == S_OK;
 }
 
-static void interrupt(const windows_console *console) {
-  DWORD put;
-  if (!WriteFile(console->in, "\003", 1, &put, NULL)) fail("cannot type Ctrl-C");
-}
-
-/* Ctrl-Break has no key among those a terminal sends. */
-static void send_break(const windows_console *console) {
-  const char *argv[] = {at_console(), "--break", NULL};
+/* From a program at the console itself, for Ctrl-Break has no key among those a terminal
+ * sends, and some consoles take a typed Ctrl-C for the end of all input. */
+static void send_event(const windows_console *console, const char *event) {
+  const char *argv[] = {at_console(), event, NULL};
   windows_process process = start(argv, NULL, console);
-  windows_process_wait(&process, "at_console --break");
+  windows_process_wait(&process, event);
 }
 
 void windows_process_end(const windows_process *process, const windows_console *console,
                          run_signal signal) {
   if (signal == RUN_KILL)
     kill_all(process);
-  else if (signal == RUN_INTERRUPT)
-    interrupt(console);
   else
-    send_break(console);
+    send_event(console, signal == RUN_INTERRUPT ? "--interrupt" : "--break");
 }
 
 /* --- reading ------------------------------------------------------------------------------ */

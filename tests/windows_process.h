@@ -19,7 +19,10 @@ typedef struct windows_console {
   HANDLE in, out;
 } windows_console;
 
-/* 24 rows of 100 columns. Ends the test when there cannot be one. */
+/* So wide that no line of a test is broken: a console does not tell a line that it broke
+ * from two. */
+#define WINDOWS_CONSOLE_COLUMNS 500
+/* Of 24 rows. Ends the test when there cannot be one. */
 windows_console windows_console_open(void);
 /* Ends the console, and with it what is printed. */
 void windows_console_close(windows_console *console);
