@@ -83,10 +83,10 @@ static int descending(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-/* Every page, and around the ends of the prologue, every section and every tensor. */
-static size_t list_cuts(const sample *s, size_t *cuts) {
+/* Every `step`-th page, and around the ends of the prologue, every section and every tensor. */
+static size_t list_cuts(const sample *s, size_t step, size_t *cuts) {
   size_t count = 0;
-  for (size_t at = 0; at < s->bytes; at += 4096) cuts[count++] = at;
+  for (size_t at = 0; at < s->bytes; at += 4096 * step) cuts[count++] = at;
   for (size_t at = GUST_PROLOGUE_BYTES; at <= s->header_bytes;) {
     uint64_t payload = 0;
     for (size_t k = 0; k <= 2; k++) cuts[count++] = at - 1 + k;
@@ -119,10 +119,10 @@ static void check_command(const char *command, const char *path, int code, const
   run_result_clear(&result);
 }
 
-static void cut_off(const sample *s) {
+static void cut_off(const sample *s, size_t step) {
   size_t *cuts = malloc((s->bytes / 4096 + 64 + 4 * s->header.tensor_count) * sizeof *cuts);
   if (!cuts) check_fatal("out of memory", "cuts");
-  size_t count = list_cuts(s, cuts);
+  size_t count = list_cuts(s, step, cuts);
   char words[128];
   write_sample(s);
   for (size_t i = 0; i < count; i++) {
@@ -361,8 +361,8 @@ int main(void) {
   const char *path = demo_model_path("q4");
   if (!path) check_skip("GUST_DEMO_Q4 is not set: run under meson test");
   sample small = make_small(), demo = read_sample(path, "demo.gust");
-  cut_off(&small);
-  cut_off(&demo);
+  cut_off(&small, 1);
+  cut_off(&demo, 16);
   too_long(&small);
   header_bits(&small);
   weight_bits(&small, 1);

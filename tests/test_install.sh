@@ -86,6 +86,9 @@ awk '
         print substr(statements[i], RSTART, RLENGTH - 1)
   }' "$top/$INCLUDEDIR/gust.h" | LC_ALL=C sort >"$work/api"
 [ "$(wc -l <"$work/api")" -gt 40 ] || fail "gust.h: where are its functions?"
+sed -n 's/^ \(gust_[a-z0-9_]*\)@.*/\1/p' "$SOURCE_ROOT/debian/libgust0.symbols" |
+  LC_ALL=C sort >"$work/debian"
+compare "$work/api" "$work/debian" "debian/libgust0.symbols: not the functions of gust.h"
 
 for kind in $KINDS; do
   case $kind in
