@@ -65,6 +65,7 @@ static void start_child(const char *const argv[], int in, int out, int err) {
   /* What the test runner ignores would be ignored by the program, too. */
   signal(SIGPIPE, SIG_DFL);
   signal(SIGINT, SIG_DFL);
+  signal(SIGQUIT, SIG_DFL);
   signal(SIGHUP, SIG_DFL);
   if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(127);
   long most = sysconf(_SC_OPEN_MAX);
