@@ -6,7 +6,7 @@
 # Without an option: the whole suite, built with $CC or the system's compiler, in
 # build-test/. Each of these runs something else instead; several can be given:
 #   --plain      what is done without an option
-#   --clang      the whole suite, built with clang, and with hwloc
+#   --clang      built with clang, and with hwloc: the suite but for what computes for minutes
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
@@ -55,7 +55,8 @@ not_on_arm="cli cli_run chat_session eval quality calibrated_quality-demo
   allocation_failures changed_files damaged_files
   open_close random_signals kernels levels same_bits"
 
-# What computes for minutes and runs no line that other tests do not.
+# What computes for minutes and runs no line that other tests do not; for builds that
+# other compilers or counters make.
 no_line_more="calibrated_quality-demo calibrated_quality-default calibrated_quality-q8
   calibrated_quality-stories calibrated_quality-synthetic convert_large quality stories"
 
@@ -149,6 +150,7 @@ run_mode() {
       need_command clang clang
       need_library hwloc libhwloc-dev
       need_library libudev libudev-dev # without which nothing links to hwloc statically
+      [ -n "$chosen" ] || left_out=$(echo $no_line_more doctor bench)
       with_compiler clang run_tests clang "-Dbuildtype=release -Dhwloc=enabled"
       ;;
     sanitize)
