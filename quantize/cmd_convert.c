@@ -234,7 +234,8 @@ static gust_status open_calibration(const convert_values *values, whole_file *te
 static gust_status hold_out_tail(source_measure *measure, gust_convert_options *options,
                                  gust_error *err) {
   size_t bytes = options->calibration_bytes, begin = bytes - bytes / HELD_OUT_PART;
-  if (measure->bytes != bytes || memcmp(measure->text, options->calibration, bytes) != 0)
+  if (!options->calibration || measure->bytes != bytes ||
+      memcmp(measure->text, options->calibration, bytes) != 0)
     return gust_fail(err, GUST_E_IO, "%s: expected a text that stays as it is, found it changed",
                      measure->text_name);
   const char *line = memchr(measure->text + begin, '\n', bytes - begin);
