@@ -101,6 +101,11 @@ static void test_convert(void) {
              "convert", check_demo(), "--type", "q5");
   CHECK_GUST(2, "", "gust convert: '..' gives the file no name; give one with -o FILE\n", NULL,
              "convert", "..");
+  CHECK_GUST(2, "",
+             "gust convert: -o: expected the name of a file, found '-'; a .gust file cannot be "
+             "written to standard output: give it a name\n",
+             NULL, "convert", check_demo(), "-o", "-");
+  CHECK(!host_exists("-"));
   CHECK_GUST(1, "",
              with_path("gust convert: ", check_temp(),
                        ": expected a regular file or a new name, found a folder, device or pipe; "
@@ -226,6 +231,13 @@ static void test_logits(void) {
   char *same = check_read_file(again, &other);
   CHECK(other == bytes && memcmp(data, same, bytes) == 0);
   free(same);
+  run_result piped = run_gust("1 303 364 302", "logits", model, "-", "-o", "-", "--kv", "f32",
+                              "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(piped.code, 0);
+  CHECK_EQ_STR(piped.err, "");
+  CHECK(piped.out_bytes == bytes && memcmp(data, piped.out, bytes) == 0);
+  CHECK(!host_exists("-"));
+  run_result_clear(&piped);
   free(data);
 
   check_write_file(ids, "1 2\n3 4096", 10);
@@ -250,6 +262,23 @@ static void test_logits(void) {
   data = check_read_file(out, &other);
   CHECK_EQ_INT(other, bytes); /* failures left it whole */
   free(data);
+}
+
+/* Bytes that nobody can read are not sent to a terminal. */
+static void test_logits_at_terminal(void) {
+  const char *argv[] = {run_gust_binary(),
+                        "logits",
+                        run_gust_demo("q4"),
+                        check_temp_file("ids.txt"),
+                        "-o",
+                        "-",
+                        NULL};
+  run_terminal *terminal = run_terminal_start(argv);
+  CHECK(run_terminal_expect(terminal,
+                            "gust logits: -o -: expected a file or a pipe on standard output, "
+                            "found a terminal",
+                            60));
+  CHECK_EQ_INT(run_terminal_finish(terminal), 2);
 }
 
 /* A model of another shape than the demo's, in a file NAME.gust; with fewer layers than
@@ -505,6 +534,7 @@ int main(void) {
   test_verify();
   test_tokenize();
   test_logits();
+  test_logits_at_terminal();
   test_eval();
   test_eval_limits();
   test_run();

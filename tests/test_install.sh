@@ -130,6 +130,20 @@ for kind in $KINDS; do
   [ "$got" = "$answer" ] || fail "$kind: expected '$answer', got '$got'"
 done
 
+# The lines of docs/INSTALL.md, as they stand there, with the compiler of this build.
+for kind in $KINDS; do
+  line=$(grep '^ *cc example\.c ' "$SOURCE_ROOT/docs/INSTALL.md" |
+    if [ "$kind" = static ]; then grep -e -Bstatic; else grep -v -e -Bstatic; fi)
+  [ -n "$line" ] || fail "docs/INSTALL.md: no line that links with the $kind library"
+  (
+    cc() { ${CC:-cc} "$@"; }
+    cd "$work/consumer"
+    eval "$line" # not quoted there: it is what a user types
+    LD_LIBRARY_PATH="$top/$LIBDIR" ./example "$demo/demo-q4.gust" 'Who are you?'
+  ) >"$work/line.txt" 2>&1 || { cat "$work/line.txt" && fail "docs/INSTALL.md: $line"; }
+  [ "$(cat "$work/line.txt")" = "$answer" ] || fail "$line: got '$(cat "$work/line.txt")'"
+done
+
 # --- the program with what was installed beside it -------------------------------------------
 
 got=$(echo 'Who are you?' | "$top/$BINDIR/gust" chat --quiet --temp 0 "$demo/demo-q4.gust")
