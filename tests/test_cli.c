@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "checkpoint_maker.h"
+#include "cli/model_options.h"
 #include "host.h"
 #include "run_gust.h"
 
@@ -212,6 +213,29 @@ static float read_f32(const char *data) {
   return value;
 }
 
+/* A model of another shape than the demo's, in a file NAME.gust; with fewer layers than
+ * maker_small's when `layers` says so. */
+static const char *small_model(const char *name, unsigned layers) {
+  char file[64], beyond[64];
+  snprintf(file, sizeof file, "%s.gust", name);
+  snprintf(beyond, sizeof beyond, "model.layers.%u.", layers);
+  maker_model m = maker_small(false, true);
+  maker_model kept = m;
+  kept.layers = layers;
+  kept.tensors = malloc(m.tensor_count * sizeof *m.tensors);
+  if (!kept.tensors) check_fatal("out of memory", name);
+  kept.tensor_count = 0;
+  for (size_t i = 0; i < m.tensor_count; i++)
+    if (strncmp(m.tensors[i].name, beyond, strlen(beyond)) != 0)
+      kept.tensors[kept.tensor_count++] = m.tensors[i];
+  maker_write(&kept, check_temp_file(name), "BF16", 1);
+  const char *path = check_temp_file(file);
+  CHECK_GUST(0, NULL, "", NULL, "convert", check_temp_file(name), "-o", path, "--quiet");
+  free(kept.tensors);
+  maker_free(&m);
+  return path;
+}
+
 static void test_logits(void) {
   const char *model = run_gust_demo("f32"), *ids = check_temp_file("ids.txt");
   const char *out = check_temp_file("out.f32"), *again = check_temp_file("again.f32");
@@ -239,6 +263,15 @@ static void test_logits(void) {
   CHECK(!host_exists("-"));
   run_result_clear(&piped);
   free(data);
+
+  /* More ids than the model was trained for: a warning that says what follows. */
+  const char *small = small_model("beyond", 1);
+  char many[256] = "";
+  for (int i = 0; i < 70; i++) strcat(many, "1 ");
+  CHECK_GUST(0, "",
+             "gust logits: note: 70 positions are more than the 64 the model was trained for; past "
+             "those it may predict badly\n",
+             many, "logits", small, "-", "-o", again, "--load", "mmap");
 
   check_write_file(ids, "1 2\n3 4096", 10);
   CHECK_GUST(
@@ -281,29 +314,6 @@ static void test_logits_at_terminal(void) {
   CHECK_EQ_INT(run_terminal_finish(terminal), 2);
 }
 
-/* A model of another shape than the demo's, in a file NAME.gust; with fewer layers than
- * maker_small's when `layers` says so. */
-static const char *small_model(const char *name, unsigned layers) {
-  char file[64], beyond[64];
-  snprintf(file, sizeof file, "%s.gust", name);
-  snprintf(beyond, sizeof beyond, "model.layers.%u.", layers);
-  maker_model m = maker_small(false, true);
-  maker_model kept = m;
-  kept.layers = layers;
-  kept.tensors = malloc(m.tensor_count * sizeof *m.tensors);
-  if (!kept.tensors) check_fatal("out of memory", name);
-  kept.tensor_count = 0;
-  for (size_t i = 0; i < m.tensor_count; i++)
-    if (strncmp(m.tensors[i].name, beyond, strlen(beyond)) != 0)
-      kept.tensors[kept.tensor_count++] = m.tensors[i];
-  maker_write(&kept, check_temp_file(name), "BF16", 1);
-  const char *path = check_temp_file(file);
-  CHECK_GUST(0, NULL, "", NULL, "convert", check_temp_file(name), "-o", path, "--quiet");
-  free(kept.tensors);
-  maker_free(&m);
-  return path;
-}
-
 /* What --against and --chunks ask for that is not there. */
 static void test_eval_limits(void) {
   const char *model = run_gust_demo("q4"), *text = check_data("heldout.txt");
@@ -323,8 +333,8 @@ static void test_eval_limits(void) {
   /* Ten bytes and a prefix, of which the small models make an id each. */
   const char *brief = check_temp_file("brief.txt");
   check_write_file(brief, "0123456789", 10);
-  CHECK_GUST(0, NULL, "gust eval: --chunks 9: the text has only 2; all of them are scored\n", NULL,
-             "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9", "--load", "mmap");
+  CHECK_GUST(0, NULL, "gust eval: note: --chunks 9: the text has only 2; all of them are scored\n",
+             NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9", "--load", "mmap");
   CHECK_GUST(0, NULL, "", NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "2",
              "--load", "mmap");
   CHECK_GUST(0, NULL, "", NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9",
@@ -456,17 +466,58 @@ static void test_run_failures(void) {
              "--system", "b");
   CHECK_GUST(2, "", "gust run: --kv: expected f16, f32 or q8, found 'q4'\n", "a", "run", model,
              "--kv", "q4");
+  char levels[128], line[256];
+  options_spell_choices(CPU_LEVELS, levels, sizeof levels);
   host_set_env("GUST_CPU", "z80");
-  CHECK_GUST(2, "",
-             "gust run: environment variable GUST_CPU: expected c, avx2, avxvnni, avx512, amx, "
-             "neon, dotprod or i8mm, found 'z80'\n",
-             "a", "run", model);
+  snprintf(line, sizeof line, "gust run: environment variable GUST_CPU: expected %s, found 'z80'\n",
+           levels);
+  CHECK_GUST(2, "", line, "a", "run", model);
   CHECK_GUST(0, NULL, "", "a", "run", model, "--cpu", "c", "-n", "1", "--quiet"); /* it wins */
   host_set_env("GUST_CPU", "c");
   result = run_gust("a", "run", model, "-n", "1", "--json", (const char *)NULL);
   CHECK_CONTAINS(result.out, "\"cpu\": \"c\"");
   run_result_clear(&result);
   host_set_env("GUST_CPU", NULL);
+}
+
+/* A level of another architecture is a mistake; one this processor lacks is said to be
+ * missing, and results name the one that ran. */
+static void test_levels(void) {
+  const char *model = run_gust_demo("q4");
+#if defined(__x86_64__)
+  const char *foreign = "neon", *best = "amx";
+#elif defined(__aarch64__)
+  const char *foreign = "avx2", *best = "i8mm";
+#else
+  const char *foreign = "avx2", *best = "c";
+#endif
+  char levels[128], line[256], note[256];
+  options_spell_choices(CPU_LEVELS, levels, sizeof levels);
+  snprintf(line, sizeof line, "gust verify: --cpu: expected %s, found '%s'\n", levels, foreign);
+  CHECK_GUST(2, "", line, NULL, "verify", model, "--cpu", foreign);
+  host_set_env("GUST_CPU", foreign);
+  snprintf(line, sizeof line,
+           "gust verify: environment variable GUST_CPU: expected %s, found '%s'\n", levels,
+           foreign);
+  CHECK_GUST(2, "", line, NULL, "verify", model);
+  host_set_env("GUST_CPU", best);
+
+  const char *level, *last = "c";
+  for (size_t i = 0; (level = gust_cpu_level(i)) != NULL; i++) last = level;
+  bool there = strcmp(last, best) == 0;
+  snprintf(line, sizeof line, " on level %s with 1 thread\n", last);
+  snprintf(note, sizeof note, ": this processor or build lacks %s; %s runs instead\n", best, last);
+  run_result r = run_gust(NULL, "verify", model, "--threads", "1", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  CHECK_CONTAINS(r.out, line);
+  CHECK_EQ_STR(
+      r.err, there ? "" : with_path("gust verify: note: environment variable GUST_CPU", note, ""));
+  run_result_clear(&r);
+  host_set_env("GUST_CPU", NULL);
+  CHECK_GUST(0, NULL, there ? "" : with_path("gust verify: note: --cpu", note, ""), NULL, "verify",
+             model, "--cpu", best);
+  CHECK_GUST(0, NULL, "", NULL, "verify", model, "--cpu", best, "--quiet");
+  if (there) check_part_skipped("a level that is missing", "this processor has them all");
 }
 
 /* The C library of Windows has no word for it, and keeps none of an earlier write. */
@@ -541,6 +592,7 @@ int main(void) {
   test_run_json();
   test_run_seed();
   test_run_failures();
+  test_levels();
   test_lost_output();
   test_interrupts();
   return check_finish();
