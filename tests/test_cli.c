@@ -520,6 +520,74 @@ static void test_levels(void) {
   if (there) check_part_skipped("a level that is missing", "this processor has them all");
 }
 
+/* What goes by the model's name and is no model. */
+static void test_no_model(void) {
+  char line[2048];
+  const char *commands[] = {"run", "chat", "inspect"};
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    snprintf(line, sizeof line,
+             "gust %s: %s: expected a .gust file, found a checkpoint's folder; make one with: gust "
+             "convert %s\n",
+             commands[i], check_demo(), check_demo());
+    CHECK_GUST(1, "", line, "a", commands[i], check_demo());
+  }
+  CHECK_GUST(1, "",
+             with_path("gust run: ", check_temp(),
+                       ": expected a .gust file, found a folder; give the file\n"),
+             "a", "run", check_temp());
+  CHECK_GUST(1, "",
+             with_path("gust run: ", host_null_device(),
+                       ": expected a .gust file, found a device or pipe; give the file's name\n"),
+             "a", "run", host_null_device());
+}
+
+/* What the model is not needed for is said before it is looked for. */
+static void test_before_loading(void) {
+  const char *none = check_temp_file("no-model.gust"), *ids = check_temp_file("no-ids.txt");
+  CHECK_GUST(1, "", with_path("gust logits: ", ids, ": cannot open: No such file or directory\n"),
+             NULL, "logits", none, ids, "-o", check_temp_file("none.f32"));
+  CHECK_GUST(1, "",
+             "gust run: standard input: expected text in UTF-8, found byte 0xff at offset 1\n",
+             "a\xff", "run", none);
+  CHECK_GUST(1, "",
+             "gust chat: --session: expected a name of 1 to 200 characters that does not begin "
+             "with a dot, or a path with a slash, found \"\"\n",
+             NULL, "chat", none, "--session", "");
+  const char *foreign = check_temp_file("foreign.session");
+  check_write_file(foreign, "What is this?", 13);
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", foreign,
+                       ": this is no session of gust chat: too short; it is left as it is: give "
+                       "another --session\n"),
+             NULL, "chat", none, "--session", foreign);
+  /* A session that was only looked for is not begun. */
+  const char *fresh = check_temp_file("fresh.session");
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", none,
+                       ": cannot open: No such file or directory; expected a .gust file\n"),
+             NULL, "chat", none, "--session", fresh);
+  CHECK(!host_exists(fresh));
+}
+
+static void test_prompts(void) {
+  const char *model = run_gust_demo("q4");
+  static const char nothing[] =
+      "gust run: expected a prompt, found none on standard input; give -p TEXT or pipe it in\n";
+  CHECK_GUST(1, "", nothing, "", "run", model, "--quiet");
+  CHECK_GUST(1, "", nothing, "\n", "run", model, "--quiet");
+  CHECK_GUST(2, "", "gust run: -p: expected a prompt, found none; give some text\n", NULL, "run",
+             model, "--quiet", "-p", "");
+  CHECK_GUST(0, NULL, "", NULL, "run", model, "--quiet", "--raw", "-p", "", "-n", "1");
+  CHECK_GUST(1, "",
+             "gust run: the prompt: expected at most 2 tokens, as many as the context holds, found "
+             "17; shorten it or give a larger --ctx\n",
+             NULL, "run", model, "--quiet", "--ctx", "2", "-p", "Who are you?");
+#ifndef _WIN32 /* where arguments are UTF-16 */
+  CHECK_GUST(2, "", "gust run: --stop: expected text in UTF-8, found byte 0xff at offset 0\n", "a",
+             "run", model, "--stop", "x", "--stop", "\xff");
+#endif
+}
+
 /* The C library of Windows has no word for it, and keeps none of an earlier write. */
 #ifdef _WIN32
 #define CHECK_BROKEN_PIPE(command) \
@@ -593,6 +661,9 @@ int main(void) {
   test_run_seed();
   test_run_failures();
   test_levels();
+  test_no_model();
+  test_before_loading();
+  test_prompts();
   test_lost_output();
   test_interrupts();
   return check_finish();

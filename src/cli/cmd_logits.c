@@ -78,16 +78,6 @@ static gust_status parse_ids(const char *path, const char *text, size_t bytes, u
                        path);
 }
 
-static gust_status load_ids(const char *path, uint32_t vocab, id_list *list, gust_error *err) {
-  char *text;
-  size_t bytes;
-  gust_status status = input_read(path, &text, &bytes, err);
-  if (status != GUST_OK) return status;
-  status = parse_ids(path, text, bytes, vocab, list, err);
-  free(text);
-  return status;
-}
-
 /* --- writing logits --------------------------------------------------------------- */
 
 typedef struct logits_writer {
@@ -177,11 +167,17 @@ static int logits(const cli_command *command, int argc, char **argv) {
   gust_error err = {0};
   gust_model *model = NULL;
   id_list list = {0};
-  gust_status status = model_options_open(&model, command, operands[0], &values.model, &err);
+  char *text = NULL;
+  size_t bytes = 0;
+  gust_status status = input_read(operands[1], &text, &bytes, &err);
   if (status == GUST_OK)
-    status = load_ids(operands[1], gust_model_get_info(model)->vocab_size, &list, &err);
+    status = model_options_open(&model, command, operands[0], &values.model, &err);
+  if (status == GUST_OK)
+    status =
+        parse_ids(operands[1], text, bytes, gust_model_get_info(model)->vocab_size, &list, &err);
   if (status == GUST_OK) status = score(command, model, &values, &list, &err);
   free(list.ids);
+  free(text);
   gust_model_close(model);
   return status == GUST_OK ? 0 : command_fail(command, &err);
 }
