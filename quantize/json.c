@@ -446,6 +446,12 @@ gust_status json_parse(json_document **document, const char *text, size_t bytes,
   return GUST_OK;
 }
 
+gust_status json_advise(gust_status status, gust_error *err) {
+  if (status != GUST_E_FORMAT || !err) return status;
+  gust_error found = *err;
+  return gust_fail(err, status, "%s; download the file again", found.text);
+}
+
 void json_free(json_document *doc) {
   if (!doc) return;
   free(doc->nodes);
