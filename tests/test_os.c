@@ -208,6 +208,20 @@ static void rename_without_sync(void) {
   CHECK(os_remove(to));
 }
 
+/* A file is held until it is closed; where there are no locks nobody is held off. */
+static void locks(void) {
+  uint64_t bytes;
+  bool busy = false;
+  const char *path = check_temp_file("locked");
+  os_file one = os_open_exclusive(path, &bytes, &busy);
+  CHECK(one != (os_file)-1 && !busy);
+  CHECK(os_open_exclusive(path, &bytes, &busy) == (os_file)-1 && busy);
+  os_close(one);
+  one = os_open_exclusive(path, &bytes, &busy);
+  CHECK(one != (os_file)-1 && !busy);
+  os_close(one);
+}
+
 static void machine(void) {
   unsigned cores = os_physical_cores(), processors = host_processors();
   CHECK(cores >= 1 && (!processors || cores <= processors));
@@ -232,6 +246,7 @@ int main(void) {
   renamed_and_removed();
   same_files();
   rename_without_sync();
+  locks();
   machine();
   return check_finish();
 }

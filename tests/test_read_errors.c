@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,6 +77,14 @@ ssize_t own_pwrite(int fd, const void *data, size_t bytes, off_t offset) {
 }
 ssize_t own_pwrite64(int fd, const void *data, size_t bytes, off_t offset) {
   return write_part(fd, data, bytes, offset);
+}
+
+/* What flock fails with; 0: it does not. */
+static int lock_errno;
+
+int flock(int fd, int operation) {
+  errno = lock_errno;
+  return lock_errno ? -1 : (int)syscall(SYS_flock, fd, operation);
 }
 
 static void set_faults(fault reading, fault writing, long good) {
@@ -188,6 +197,23 @@ static void conversions(void) {
   failing_writes(target, ENOSPC, "the disk is full: free ");
 }
 
+/* File systems that have no locks hold nobody off; any other failure is one. */
+static void no_locks(void) {
+  static const int none[] = {ENOSYS, EOPNOTSUPP, ENOLCK};
+  gust_error err;
+  const char *other = check_temp_file("unlocked.gust");
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
+    lock_errno = none[i];
+    CHECK_EQ_INT(convert_to(other, &err), GUST_OK);
+    CHECK(same_file(other, path));
+    remove(other);
+  }
+  lock_errno = EIO;
+  CHECK_EQ_INT(convert_to(other, &err), GUST_E_IO);
+  CHECK_CONTAINS(err.text, "unlocked.gust: expected to create it, found: Input/output error");
+  lock_errno = 0;
+}
+
 int main(void) {
   gust_error err;
   maker_model m = maker_small(false, true);
@@ -199,6 +225,7 @@ int main(void) {
   models();
   no_files();
   conversions();
+  no_locks();
   return check_finish();
 }
 #endif
