@@ -305,8 +305,10 @@ static void test_history_trouble(void) {
   history_clear(&list);
   const char *fifo = check_temp_file("fifo");
   if (!host_make_fifo(fifo)) fifo = host_null_device();
+  host_expect_soon("a named pipe to be refused");
   CHECK_EQ_INT(history_open(&list, fifo, &err), GUST_E_IO);
   CHECK_EQ_INT(history_add(&list, "kept", 4, &err), GUST_E_IO);
+  host_expect_soon(NULL);
   history_clear(&list);
   if (host_full_file()) {
     CHECK_EQ_INT(history_open(&list, host_full_file(), &err), GUST_E_IO);

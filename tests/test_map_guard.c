@@ -181,7 +181,7 @@ static void check_thread_signals(void) {
 
 /* Where nobody puts a page in, reading it faults for ever: so much of a processor's time
  * nothing else here takes. */
-#define CHILD_SECONDS 3
+#define CHILD_SECONDS 2
 #define FAULTED_FOR_EVER (-2)
 
 /* 0 to 127, -1 where a signal or a sanitizer ended it, or FAULTED_FOR_EVER. */

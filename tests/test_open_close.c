@@ -42,8 +42,10 @@ static counts count_now(void) {
   if (!file || fscanf(file, "%lu %lu", &total, &resident) != 2) check_skip("no /proc/self/statm");
   fclose(file);
   now.resident = (size_t)resident * 4096;
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+#ifdef __GLIBC__
+#if __GLIBC_PREREQ(2, 33)
   now.allocated = mallinfo2().uordblks;
+#endif
 #endif
   return now;
 }
