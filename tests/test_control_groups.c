@@ -152,6 +152,8 @@ static void first_version(void) {
       "inactive_file 9\ntotal_inactive_file 104857600\n"
       "total_active_file 1048576\n");
   CHECK_LEFT(525 * MIB, 525 * MIB);
+  put("/proc/self/cgroup", "0::/elsewhere\n9:memory:/x/y\n"); /* in whatever order */
+  CHECK_LEFT(525 * MIB, 525 * MIB);
   put_number(MEMORY "/memory.limit_in_bytes", 100 * MIB);
   put_number(MEMORY "/memory.usage_in_bytes", 99 * MIB);
   CHECK_LEFT(MIB, MIB);
