@@ -9,14 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+<<<<<<< HEAD
 #include <sys/file.h>
 #include <sys/stat.h>
+=======
+>>>>>>> tests2
 #include <unistd.h>
 
 #include "check.h"
 #include "checkpoint_maker.h"
 #include "convert.h"
 #include "gust.h"
+#include "host.h"
 
 #if !defined(__linux__) || !defined(__LP64__)
 int main(void) {
@@ -127,7 +131,8 @@ static void models(void) {
 static void no_files(void) {
   const char *fifo = check_temp_file("fifo");
   const char *paths[] = {check_temp(), "/dev/null", "/dev/zero", "/proc/self/mem", fifo};
-  if (mkfifo(fifo, 0600) != 0) check_fatal("mkfifo", fifo);
+  if (!host_make_fifo(fifo)) check_fatal("mkfifo", fifo);
+  host_expect_soon("a named pipe to be refused");
   for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
     gust_model *model;
     gust_error err = {0};
@@ -135,6 +140,7 @@ static void no_files(void) {
     CHECK(model == NULL && strncmp(err.text, paths[i], strlen(paths[i])) == 0);
     CHECK_CONTAINS(err.text, "; ");
   }
+  host_expect_soon(NULL);
 }
 
 /* --- conversions ---------------------------------------------------------------------------- */

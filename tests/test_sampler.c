@@ -243,6 +243,32 @@ static void check_greedy_and_penalty(void) {
   free(c);
 }
 
+/* On either side of 0 and of 1; an id that occurs twice is lowered once. */
+static void check_penalty_signs(void) {
+  static const struct {
+    float repeated, other;
+    bool repeated_wins;
+  } cases[] = {{4, 2.1f, false},      {4, 1.9f, true},      {0.5f, 0.3f, false}, {0.5f, 0.2f, true},
+               {-0.5f, -0.9f, false}, {-0.5f, -1.1f, true}, {-3, -5.9f, false},  {-3, -6.1f, true}};
+  const int32_t *ids = gust_context_ids(context);
+  int32_t repeated = ids[1], other = 3, id = -1;
+  size_t times = 0;
+  for (size_t i = 0; i < gust_context_length(context); i++) {
+    CHECK(ids[i] != other);
+    times += ids[i] == repeated;
+  }
+  CHECK_EQ_INT(times, 2);
+  gust_sampler *sampler = make((gust_sampling){.top_p = 1, .repeat_penalty = 2});
+  for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+    for (size_t i = 0; i < vocab; i++) context->logits[i] = -100;
+    context->logits[repeated] = cases[n].repeated;
+    context->logits[other] = cases[n].other;
+    CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+    CHECK_EQ_INT(id, cases[n].repeated_wins ? repeated : other);
+  }
+  gust_sampler_destroy(sampler);
+}
+
 /* So close to 0 that its inverse is infinite: greedy, not nothing. */
 static void check_tiny_temperature(void) {
   candidate *c = candidates(1);
@@ -366,7 +392,9 @@ int main(void) {
   check_errors();
   check_other_vocabulary();
   check_padded_vocabulary();
-  check_against_sort(); /* from here on the logits are others */
+  if (gust_context_feed(context, ids, count, NULL, NULL, NULL)) check_fatal("cannot feed", text);
+  check_penalty_signs(); /* from here on the logits are others */
+  check_against_sort();
   check_broken_logits();
   gust_free(ids);
   gust_context_destroy(context);
