@@ -22,7 +22,7 @@ model_cost model_cost_of(const gust_header *header) {
     bool embedding = strcmp(t->name, "model.embed_tokens.weight") == 0;
     if (!embedding || c->tied_head) cost.weight_bytes_per_token += t->bytes;
     if (t->rank != 2) continue;
-    if (t->type != GUST_TYPE_Q4 && t->type != GUST_TYPE_Q8) cost.layer_multiply_adds = (double)NAN;
+    if (!gust_type_is_quantized(t->type)) cost.layer_multiply_adds = (double)NAN;
     if (strncmp(t->name, "model.layers.", 13) == 0)
       cost.layer_multiply_adds += (double)t->shape[0] * (double)t->shape[1];
   }

@@ -8,6 +8,7 @@
 
 #include "../bench/doctor.h"
 #include "check.h"
+#include "cli/model_options.h"
 #include "host.h"
 #include "json_result.h"
 #include "model.h"
@@ -244,13 +245,13 @@ static void test_predictions(void) {
   CHECK(isnan(plain.decode_tps) && isnan(plain.prefill_tps) && !plain.measured);
 }
 
-/* Every level but plain C has its fractions. */
+/* Every level but plain C, which comes first, has its fractions. */
 static void test_levels(void) {
-  static const char *const levels[] = {"avx2", "avxvnni", "avx512", "amx",
-                                       "neon", "dotprod", "i8mm"};
-  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+  char levels[] = CPU_LEVELS;
+  CHECK_EQ_STR(strtok(levels, "|"), "c");
+  for (const char *level; (level = strtok(NULL, "|")) != NULL;)
     for (int eight = 0; eight < 2; eight++) {
-      prediction_basis basis = {.level = levels[i],
+      prediction_basis basis = {.level = level,
                                 .eight_bits = eight,
                                 .bandwidth = 1e9,
                                 .multiply_peak = 1e9,

@@ -2,11 +2,13 @@
  * refused by name. Damage below the checksum is tried with the checksum made
  * right again, so that every check behind it is reached. */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "checksum.h"
+#include "cli/model_options.h"
 #include "format.h"
 
 static char *copy_text(const char *text) {
@@ -194,6 +196,24 @@ static void sizes(void) {
   CHECK(gust_type_parse("q4", &type) && type == GUST_TYPE_Q4);
   CHECK(!gust_type_parse("Q4", &type) && !gust_type_parse("", &type));
   CHECK_EQ_STR(gust_type_name(GUST_TYPE_BF16), "bf16");
+}
+
+/* What --type offers, and what errors say there is, are the types, the newest first. */
+static void type_names(void) {
+  char choices[64] = "", sentence[64] = "";
+  for (int i = GUST_TYPE_COUNT - 1; i >= 0; i--) {
+    const char *name = gust_type_name((gust_type)i);
+    bool first = i == GUST_TYPE_COUNT - 1;
+    snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", first ? "" : "|",
+             name);
+    snprintf(sentence + strlen(sentence), sizeof sentence - strlen(sentence), "%s%s",
+             first    ? ""
+             : i == 0 ? " or "
+                      : ", ",
+             name);
+  }
+  CHECK_EQ_STR(MATRIX_TYPES, choices);
+  CHECK_EQ_STR(GUST_TYPE_NAMES, sentence);
 }
 
 static void refuse_config(void) {
@@ -456,6 +476,7 @@ static void fuzz(void) {
 int main(void) {
   round_trip();
   sizes();
+  type_names();
   refuse_config();
   refuse_prologue();
   refuse_sections();
