@@ -183,7 +183,7 @@ static void sizes(void) {
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 1, small, &bytes));
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 2, zero, &bytes));
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 3, small, &bytes));
-  CHECK(!gust_tensor_bytes((gust_type)4, 2, small, &bytes));
+  CHECK(!gust_tensor_bytes((gust_type)GUST_TYPE_COUNT, 2, small, &bytes));
   const uint64_t huge[][2] = {{UINT64_MAX, UINT64_MAX},
                               {UINT64_MAX, 1},
                               {1, UINT64_MAX},
