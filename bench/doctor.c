@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ascending.h"
+#include "cli/ascending.h"
 #include "kernels.h"
 #include "model.h"
 #include "multiply_probe.h"
