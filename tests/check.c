@@ -6,6 +6,7 @@
 
 #include "host.h"
 #include "os.h"
+#include "random64.h"
 
 /* After so many the rest is only counted, so that the first ones stay to be seen. */
 #define FAILURES_SHOWN 40
@@ -178,8 +179,5 @@ void check_write_file(const char *path, const void *data, size_t bytes) {
 }
 
 unsigned long long check_random(unsigned long long *state) {
-  unsigned long long z = (*state += 0x9e3779b97f4a7c15u);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  return gust_mix64(*state += 0x9e3779b97f4a7c15u);
 }

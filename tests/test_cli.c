@@ -8,7 +8,9 @@
 
 #include "check.h"
 #include "checkpoint_maker.h"
+#include "format.h"
 #include "host.h"
+#include "kernels.h"
 #include "run_gust.h"
 
 /* The number after "name": in a JSON text; NaN when there is none. */
@@ -97,7 +99,7 @@ static void test_convert(void) {
                  "\"shape\": [4096, 256], ");
   run_result_clear(&result);
 
-  CHECK_GUST(2, "", "gust convert: --type: expected q4, q8, bf16 or f32, found 'q5'\n", NULL,
+  CHECK_GUST(2, "", "gust convert: --type: expected " GUST_TYPE_NAMES ", found 'q5'\n", NULL,
              "convert", check_demo(), "--type", "q5");
   CHECK_GUST(2, "", "gust convert: '..' gives the file no name; give one with -o FILE\n", NULL,
              "convert", "..");
@@ -429,8 +431,8 @@ static void test_run_failures(void) {
              "--kv", "q4");
   host_set_env("GUST_CPU", "z80");
   CHECK_GUST(2, "",
-             "gust run: environment variable GUST_CPU: expected c, avx2, avxvnni, avx512, amx, "
-             "neon, dotprod or i8mm, found 'z80'\n",
+             "gust run: environment variable GUST_CPU: expected " GUST_KERNEL_LEVELS
+             ", found 'z80'\n",
              "a", "run", model);
   CHECK_GUST(0, NULL, "", "a", "run", model, "--cpu", "c", "-n", "1", "--quiet"); /* it wins */
   host_set_env("GUST_CPU", "c");

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "checksum.h"
+#include "cli/model_options.h"
 #include "format.h"
 
 static char *copy_text(const char *text) {
@@ -182,7 +183,7 @@ static void sizes(void) {
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 1, small, &bytes));
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 2, zero, &bytes));
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 3, small, &bytes));
-  CHECK(!gust_tensor_bytes((gust_type)4, 2, small, &bytes));
+  CHECK(!gust_tensor_bytes((gust_type)GUST_TYPE_COUNT, 2, small, &bytes));
   const uint64_t huge[][2] = {{UINT64_MAX, UINT64_MAX},
                               {UINT64_MAX, 1},
                               {1, UINT64_MAX},
@@ -195,6 +196,24 @@ static void sizes(void) {
   CHECK(gust_type_parse("q4", &type) && type == GUST_TYPE_Q4);
   CHECK(!gust_type_parse("Q4", &type) && !gust_type_parse("", &type));
   CHECK_EQ_STR(gust_type_name(GUST_TYPE_BF16), "bf16");
+}
+
+/* What --type offers, and what errors say there is, are the types, the newest first. */
+static void type_names(void) {
+  char choices[64] = "", sentence[64] = "";
+  for (int i = GUST_TYPE_COUNT - 1; i >= 0; i--) {
+    const char *name = gust_type_name((gust_type)i);
+    bool first = i == GUST_TYPE_COUNT - 1;
+    snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", first ? "" : "|",
+             name);
+    snprintf(sentence + strlen(sentence), sizeof sentence - strlen(sentence), "%s%s",
+             first    ? ""
+             : i == 0 ? " or "
+                      : ", ",
+             name);
+  }
+  CHECK_EQ_STR(MATRIX_TYPES, choices);
+  CHECK_EQ_STR(GUST_TYPE_NAMES, sentence);
 }
 
 static void refuse_config(void) {
@@ -478,6 +497,7 @@ static void fuzz(void) {
 int main(void) {
   round_trip();
   sizes();
+  type_names();
   refuse_config();
   refuse_prologue();
   refuse_sections();

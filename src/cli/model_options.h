@@ -8,6 +8,9 @@
 /* The choices of --cpu: kernels/kernels.h has them for messages. */
 #define CPU_LEVELS "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm"
 
+/* The choices of --type: src/format.h has them for messages. */
+#define MATRIX_TYPES "q4|q8|bf16|f32"
+
 /* --kv --threads --cpu --load --quiet: wherever a model runs. */
 typedef struct model_values {
   option_value kv, threads, cpu, load, quiet;
