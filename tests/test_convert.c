@@ -538,6 +538,35 @@ static void refuse_circle(void) {
   maker_free(&m);
 }
 
+/* What a clone without git-lfs leaves in place of large files. */
+static void refuse_pointers(void) {
+  static const char pointer[] =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:"
+      "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+  static const char *const names[] = {
+      "model.safetensors",   "config.json",    "generation_config.json", "tokenizer_config.json",
+      "chat_template.jinja", "tokenizer.json", "tokenizer.model"};
+  maker_model m = maker_small(false, true);
+  gust_error err;
+  char path[512], words[640];
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    maker_write(&m, source, "BF16", 1);
+    if (strcmp(names[i], "tokenizer.model") == 0) {
+      snprintf(path, sizeof path, "%s/tokenizer.json", source);
+      host_remove(path);
+    }
+    snprintf(path, sizeof path, "%s/%s", source, names[i]);
+    check_write_file(path, pointer, sizeof pointer - 1);
+    CHECK_EQ_INT(convert(source, GUST_TYPE_Q4, 1, &err), GUST_E_FORMAT);
+    snprintf(words, sizeof words,
+             "%s: this is a git-lfs pointer, not the file itself: run git lfs pull in its folder",
+             path);
+    CHECK_EQ_STR(err.text, words);
+    host_remove(path);
+  }
+  maker_free(&m);
+}
+
 static void refuse_truncated(void) {
   maker_model m = maker_small(false, true);
   char path[512];
@@ -915,6 +944,7 @@ int main(void) {
   refuse_surplus();
   refuse_index();
   refuse_circle();
+  refuse_pointers();
   refuse_truncated();
   limited();
   full_disk();

@@ -314,6 +314,12 @@ static void table(const char *model, const char *reference) {
                "1", "--quiet", "--worst", "0", (const char *)NULL);
   CHECK(strstr(r.out, "perplexity") && !strstr(r.out, "+/-") && !strstr(r.out, "least expected"));
   run_result_clear(&r);
+  /* Shares of all sizes, of which none needs an exponent at the upper end. */
+  r = run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--chunks", "3", "--quiet",
+               "--worst", "200", (const char *)NULL);
+  CHECK_CONTAINS(r.out, " 100 %, ");
+  CHECK(!strstr(r.out, "e+"));
+  run_result_clear(&r);
 }
 
 /* Well-formed, with the figures in it, the same bytes again, and names that would be
