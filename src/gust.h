@@ -381,11 +381,11 @@ GUST_API size_t gust_context_truncate(gust_context *context, size_t length);
 /* Empties the context, feeds it the fixed prompt of docs/FORMAT.md (section rcpt),
  * which every model has, and hashes the logits of all its positions: XXH64, seed 0,
  * of their little-endian float32 bytes, any NaN taken as 7fc00000. The first ids are
- * fed at once and the last ones singly, so that the kernels for many tokens and for
- * one are used. By the numerics contract the hash of one file is one number;
- * another one means that weights, kernels, compiler or memory are at fault. Needs a
- * context with an f16 cache and room for GUST_PROMPT_TOKENS, and leaves the prompt in
- * it. Progress in tokens. */
+ * fed singly and the others at once (with progress on a slow machine, in a few pieces),
+ * so that the kernels for one token and for many are used. By the numerics contract the
+ * hash of one file is one number; another one means that weights, kernels, compiler or
+ * memory are at fault. Needs a context with an f16 cache and room for
+ * GUST_PROMPT_TOKENS, and leaves the prompt in it. Progress in tokens. */
 #define GUST_PROMPT_TOKENS 24u
 GUST_API gust_status gust_context_logits_hash(gust_context *context, gust_progress_fn *progress,
                                               void *user, uint64_t *hash, gust_error *err);

@@ -294,6 +294,10 @@ static void test_logits(void) {
              "gust logits: -o FILE is missing; usage: gust logits MODEL IDS_FILE -o FILE "
              "[options]\n",
              NULL, "logits", model, ids);
+  const char *nowhere = check_temp_file("no/such/folder.f32");
+  CHECK_GUST(1, "",
+             with_path("gust logits: ", nowhere, ": cannot create: No such file or directory\n"),
+             NULL, "logits", "no/such/model.gust", ids, "-o", nowhere, "--quiet");
   data = check_read_file(out, &other);
   CHECK_EQ_INT(other, bytes); /* failures left it whole */
   free(data);
@@ -633,6 +637,19 @@ static void test_interrupts(void) {
   CHECK_EQ_INT(result.code, 128 + RUN_INTERRUPT);
   CHECK_EQ_STR(result.out, "");
   CHECK(is_one_line(result.err));
+  CHECK_CONTAINS(result.err, "gust eval: evaluating was cancelled after ");
+  run_result_clear(&result);
+  const char *ids = check_temp_file("many.txt"), *out = check_temp_file("many.f32");
+  char many[2 * 2000];
+  for (size_t i = 0; i < sizeof many; i++) many[i] = i % 2 ? ' ' : '7';
+  check_write_file(ids, many, sizeof many);
+  const char *logits[] = {run_gust_binary(), "logits", model, ids,         "-o", out,
+                          "--quiet",         "--cpu",  "c",   "--threads", "1",  NULL};
+  result = run_program_signalled(logits, 1000, RUN_INTERRUPT);
+  CHECK_EQ_INT(result.code, 128 + RUN_INTERRUPT);
+  CHECK_CONTAINS(result.err, "gust logits: computing the logits was cancelled after ");
+  CHECK_CONTAINS(result.err, " of 2000 tokens; nothing was written\n");
+  CHECK(!host_exists(out));
   run_result_clear(&result);
   /* A long answer ends where it is, with a newline and without a word. */
   const char *run[] = {

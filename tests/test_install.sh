@@ -90,6 +90,7 @@ sed -n 's/^ \(gust_[a-z0-9_]*\)@.*/\1/p' "$SOURCE_ROOT/debian/libgust0.symbols" 
   LC_ALL=C sort >"$work/debian"
 compare "$work/api" "$work/debian" "debian/libgust0.symbols: not the functions of gust.h"
 
+# Without what a build that counts lines adds.
 for kind in $KINDS; do
   case $kind in
     static) nm -g --defined-only "$top/$LIBDIR/libgust.a" ;;
