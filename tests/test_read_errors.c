@@ -9,11 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-<<<<<<< HEAD
 #include <sys/file.h>
-#include <sys/stat.h>
-=======
->>>>>>> tests2
 #include <unistd.h>
 
 #include "check.h"
