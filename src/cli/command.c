@@ -6,15 +6,24 @@
 #include <string.h>
 
 #include "interrupt.h"
-#include "status.h"
 #include "terminal.h"
+#include "text_width.h"
+
+void command_one_line(char *text) {
+  for (size_t left = strlen(text); left > 0;) {
+    text_glyph glyph = text_glyph_at(text, left, 0);
+    if (glyph.spelled) memset(text, '?', glyph.bytes);
+    text += glyph.bytes;
+    left -= glyph.bytes;
+  }
+}
 
 static void print_line(const cli_command *command, const char *text) {
   char line[1024];
   int used = command ? snprintf(line, sizeof line, "gust %s: %s", command->name, text)
                      : snprintf(line, sizeof line, "gust: %s", text);
   if (used < 0) return;
-  gust_one_line(line);
+  command_one_line(line);
   size_t length = strlen(line);
   if (length > sizeof line - 2) length = sizeof line - 2;
   memcpy(line + length, "\n", 2);
@@ -52,7 +61,7 @@ gust_status(command_error)(gust_error *err, gust_status status, const char *form
   err->status = status;
   vsnprintf(err->text, sizeof err->text, format, arguments);
   va_end(arguments);
-  gust_one_line(err->text);
+  command_one_line(err->text);
   return status;
 }
 
