@@ -32,6 +32,9 @@ static void print_line(const cli_command *command, const char *text) {
 
 int command_fail(const cli_command *command, const gust_error *err) {
   int signal = interrupt_signal();
+  /* A reader that took what it wanted, such as head, is no failure to complain of. */
+  if (err->status == GUST_E_IO && ferror(stdout) && interrupt_lost_reader())
+    return 128 + interrupt_lost_reader();
   print_line(command, err->text);
   return err->status == GUST_E_CANCELLED && signal ? 128 + signal : COMMAND_FAILURE;
 }
