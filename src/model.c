@@ -179,7 +179,7 @@ static gust_status open_header(gust_model *model, const char *path, uint64_t mos
   memcpy(model->path, path, path_bytes);
   if (!os_map_file(&model->map, path))
     return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
-                     strerror(errno));
+                     os_error_text(errno));
   if (model->map.bytes < GUST_PROLOGUE_BYTES)
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: expected a .gust file of at least %u bytes, found %zu; convert the model "
