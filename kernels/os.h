@@ -113,6 +113,12 @@ uint64_t os_free_disk(const char *path);
 bool os_same_file(const char *a, const char *b);
 /* fopen; the modes are "rb", "wb" and, failing with EEXIST, "wbx". */
 FILE *os_fopen(const char *path, const char *mode);
+/* The words for an errno of these functions: strerror's, but for ENOTSUP, of which it says
+ * nothing that helps ("not a regular file"). */
+const char *os_error_text(int error);
+/* errno of a write to a stream that has just failed. Windows' C library takes a pipe that
+ * nobody reads for an invalid argument; it is EPIPE here. */
+int os_stream_errno(void);
 
 /* --- folders and paths --- */
 

@@ -416,6 +416,14 @@ FILE *os_fopen(const char *path, const char *mode) {
   return fopen(path, mode);
 }
 
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  return errno;
+}
+
 /* --- folders and paths ------------------------------------------------------ */
 
 bool os_is_folder(const char *path) {

@@ -196,6 +196,15 @@ static void test_verify(void) {
   CHECK(is_one_line(result.err));
   CHECK_CONTAINS(result.err, with_path("gust verify: ", damaged, ": tensor model."));
   run_result_clear(&result);
+  const char *null = host_null_device();
+  CHECK_GUST(1, "",
+             with_path("gust verify: ", null,
+                       ": cannot open: not a regular file; expected a .gust file\n"),
+             NULL, "verify", null);
+  CHECK_GUST(1, "",
+             with_path("gust verify: ", check_demo(),
+                       ": cannot open: Is a directory; expected a .gust file\n"),
+             NULL, "verify", check_demo());
   check_write_file(damaged, data, bytes / 2);
   static const char *const commands[] = {"verify", "inspect", "tokenize", "chat"};
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "interrupt.h"
+#include "os.h"
 #include "terminal.h"
 #include "text_width.h"
 
@@ -72,7 +73,7 @@ gust_status command_flush(gust_error *err) {
   errno = 0;
   if (fflush(stdout) == 0 && !ferror(stdout)) return GUST_OK;
   return command_error(err, GUST_E_IO, "standard output: cannot write: %s",
-                       errno ? strerror(errno) : "an earlier write failed");
+                       errno ? strerror(os_stream_errno()) : "an earlier write failed");
 }
 
 /* --- help -------------------------------------------------------------------- */

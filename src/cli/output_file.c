@@ -35,7 +35,8 @@ gust_status output_file_check(const char *path, gust_error *err) {
 }
 
 static gust_status write_failed(const output_file *output, gust_error *err) {
-  return command_error(err, GUST_E_IO, "%s: cannot write: %s", output->path, strerror(errno));
+  return command_error(err, GUST_E_IO, "%s: cannot write: %s", output->path,
+                       strerror(os_stream_errno()));
 }
 
 gust_status output_file_write(output_file *output, const void *data, size_t bytes,
