@@ -81,27 +81,37 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
 
 /* --- a few tokens ----------------------------------------------------------------- */
 
+#define TILE_OF_FEW 8
+#define MOST_FEW 24
 #include "few_tokens_product.h"
 
-/* A block's integer dot products with each token. They start at -64 (-62 where the
- * row's shift bit is set) times the sum of the activations, which takes the bias out
- * and the shift in. */
-static GUST_INLINE void q4_dots(__m512i *dot, const uint8_t *lines, __mmask16 shift,
+/* A block's integer dot products with each token. For few of them the sums start at -64
+ * (-62 where the row's shift bit is set) times the sum of the activations, which takes the
+ * bias out and the shift in; for more it costs less to add the shift to the weights. */
+static GUST_INLINE void q4_dots(__m512i *dot, const uint8_t *lines, __mmask16 shifted,
                                 const gust_activations *x, size_t b, int tokens) {
   const __m512i levels = q4_levels(GUST_Q4_LEVEL_BIAS);
+  const bool shift_weights = tokens > DECODE_TOKENS;
+  const __m512i shift = _mm512_maskz_mov_epi32(shifted, _mm512_set1_epi8(2));
   const int8_t *codes = x->codes + GUST_BLOCK_K * b;
   size_t row_blocks = x->k_padded / GUST_BLOCK_K;
   for (int t = 0; t < tokens; t++) {
     int32_t sum = x->sums[(size_t)t * row_blocks + b];
-    dot[t] = _mm512_mask_mov_epi32(_mm512_set1_epi32(-GUST_Q4_LEVEL_BIAS * sum), shift,
-                                   _mm512_set1_epi32((2 - GUST_Q4_LEVEL_BIAS) * sum));
+    dot[t] = _mm512_set1_epi32(-GUST_Q4_LEVEL_BIAS * sum);
+    if (!shift_weights)
+      dot[t] =
+          _mm512_mask_mov_epi32(dot[t], shifted, _mm512_set1_epi32((2 - GUST_Q4_LEVEL_BIAS) * sum));
   }
   for (size_t j = 0; j < 4; j++) {
     __m512i line = load_line(lines + j * GUST_LINE);
     __m512i low = low_weights(line, levels), high = high_weights(line, levels);
+    if (shift_weights) low = _mm512_add_epi8(low, shift), high = _mm512_add_epi8(high, shift);
     for (int t = 0; t < tokens; t++) {
       const int8_t *quads = codes + (size_t)t * x->stride + 8 * j;
       dot[t] = _mm512_dpbusd_epi32(dot[t], low, broadcast_quad(quads));
+    }
+    for (int t = 0; t < tokens; t++) {
+      const int8_t *quads = codes + (size_t)t * x->stride + 8 * j;
       dot[t] = _mm512_dpbusd_epi32(dot[t], high, broadcast_quad(quads + 4));
     }
   }
@@ -131,7 +141,7 @@ static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t
   if (in_tile == 0) PREFETCH_LINE(tile);
   for (int j = 0; j < bits; j++) PREFETCH_LINE(lines + (size_t)j * GUST_LINE);
   __m128i packed = load_scale_bytes(tile + GUST_PANEL_ROWS * in_tile);
-  __m512i dot[FEW_TOKENS], scales;
+  __m512i dot[TILE_OF_FEW], scales;
   if (bits == 4) {
     __m512i bytes = _mm512_cvtepi8_epi32(packed);
     scales = _mm512_srai_epi32(bytes, 1);
@@ -151,7 +161,7 @@ static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t
 void gust_matmul_q4_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
                            const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                            size_t tokens) {
-  if (tokens <= FEW_TOKENS)
+  if (tokens <= MOST_FEW)
     multiply_few(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
@@ -160,7 +170,7 @@ void gust_matmul_q4_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
 void gust_matmul_q8_avx512(float *dst, size_t dst_stride, const uint8_t *panels,
                            const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                            size_t tokens) {
-  if (tokens <= FEW_TOKENS)
+  if (tokens <= MOST_FEW)
     multiply_few(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);

@@ -80,7 +80,8 @@ os_file os_create_private(const char *path);
 /* An open file for its owner alone, as os_create_private makes it. */
 void os_make_private(os_file file);
 /* Holds an open file until it is closed, against others who ask for that, or the
- * process ends in whatever way. Does not wait: false and *busy when another has it. */
+ * process ends in whatever way. Does not wait: false and *busy when another has it.
+ * File systems without locks (some network ones) hold nothing, and nobody off. */
 bool os_lock(os_file file, bool *busy);
 /* Whether `path` leads to the open file, rather than to another or to nothing. */
 bool os_is_at(os_file file, const char *path);

@@ -193,6 +193,8 @@ static GUST_INLINE void multiply_tile(float (*sums)[GUST_PANEL_ROWS], const weig
 
 /* --- a few tokens ------------------------------------------------------------------ */
 
+#define TILE_OF_FEW 4
+#define MOST_FEW 4
 #include "few_tokens_product.h"
 
 /* A block's integer dot products with each token, for rows 8 half + lane. They start
@@ -239,7 +241,7 @@ static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t
   if (in_tile == 0) PREFETCH_LINE(tile);
   for (int j = 0; j < bits; j++) PREFETCH_LINE(lines + (size_t)j * GUST_LINE);
   block_scales s = load_block_scales(tile + GUST_PANEL_ROWS * in_tile, bits);
-  __m256i dot[2][FEW_TOKENS];
+  __m256i dot[2][TILE_OF_FEW];
   for (size_t half = 0; half < 2; half++) {
     if (bits == 4)
       q4_dots(dot[half], lines + 32 * half, s.shift[half], x, b, tokens);
@@ -258,7 +260,7 @@ static GUST_INLINE void add_block(vf *acc, int bits, const uint8_t *tile, size_t
 static void matmul_q4_256(float *dst, size_t dst_stride, const uint8_t *panels,
                           const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                           size_t tokens) {
-  if (tokens <= FEW_TOKENS)
+  if (tokens <= MOST_FEW)
     multiply_few(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 4, panels, row_codes, panel_count, x, tokens);
@@ -267,7 +269,7 @@ static void matmul_q4_256(float *dst, size_t dst_stride, const uint8_t *panels,
 static void matmul_q8_256(float *dst, size_t dst_stride, const uint8_t *panels,
                           const uint8_t *row_codes, size_t panel_count, const gust_activations *x,
                           size_t tokens) {
-  if (tokens <= FEW_TOKENS)
+  if (tokens <= MOST_FEW)
     multiply_few(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);
   else
     multiply_many(dst, dst_stride, 8, panels, row_codes, panel_count, x, tokens);

@@ -343,6 +343,10 @@ static int convert(const cli_command *command, int argc, char **argv) {
   if (!target)
     return command_misuse(command, "'%s' gives the file no name; give one with -o FILE",
                           operands[0]);
+  if (strcmp(target, "-") == 0)
+    return command_misuse(command,
+                          "-o: expected the name of a file, found '-'; a .gust file cannot be "
+                          "written to standard output: give it a name");
   interrupt_install();
   gust_error err = {0};
   gust_status status = convert_folder(command, &values, &running, operands[0], type, target, &err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "lfs_pointer.h"
 
 /* What the reference implementation allows. */
 #define MAX_HEADER_BYTES 100000000u
@@ -191,6 +192,8 @@ static gust_status check_cover(safetensors_file *file, gust_error *err) {
 }
 
 static gust_status read_header(safetensors_file *file, gust_error *err) {
+  gust_status pointer = lfs_pointer_refuse(file->map.data, file->map.bytes, file->path, err);
+  if (pointer) return pointer;
   if (file->map.bytes < LENGTH_BYTES)
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: expected a safetensors file of at least 8 bytes, found %zu; download it "

@@ -397,6 +397,15 @@ static void other_receipts(void) {
   gust_header_clear(&h);
 }
 
+/* What is quoted in an error cannot drive a terminal, nor end the line. */
+static void quoted_names(void) {
+  gust_error err;
+  gust_fail(&err, GUST_E_FORMAT, "%s",
+            "a\x1b[1m\n\x7f \xc2\x9b"
+            "31m \xc2\xa0\xc3\x9b \xc2");
+  CHECK_EQ_STR(err.text, "a?[1m?? ??31m \xc2\xa0\xc3\x9b \xc2");
+}
+
 /* Not reached by flipping one byte. */
 static void refuse_lists(void) {
   gust_header h, out;
@@ -415,6 +424,18 @@ static void refuse_lists(void) {
   CHECK_EQ_INT(gust_header_decode(&out, bytes, count, h.file_bytes, "m", &err), GUST_E_FORMAT);
   CHECK_CONTAINS(err.text, "m: expected the last tensor to end at");
   free(bytes);
+  h.file_bytes -= 64;
+  static const char *const names[] = {"t\x1b[31m", "t\n",   "t\x7f",
+                                      "t\xc2\x9b", "t\xff", "t\xe2\x82"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    snprintf(h.tensors[3].name, sizeof "last.weight", "%-11.11s", names[i]);
+    CHECK_EQ_INT(gust_header_encode(&h, &bytes, &count, &err), GUST_OK);
+    CHECK_EQ_INT(gust_header_decode(&out, bytes, count, h.file_bytes, "m", &err), GUST_E_FORMAT);
+    CHECK_CONTAINS(err.text,
+                   "m: section TENS: entry 3: expected a name in UTF-8 without control characters, "
+                   "found 't");
+    free(bytes);
+  }
   h.tensors[3].name[0] = 0;
   CHECK_EQ_INT(gust_header_encode(&h, &bytes, &count, &err), GUST_E_UNSUPPORTED);
   CHECK_CONTAINS(err.text, "tensor 3: expected a name of 1 to 255 bytes");
@@ -481,6 +502,7 @@ int main(void) {
   refuse_prologue();
   refuse_sections();
   other_receipts();
+  quoted_names();
   refuse_lists();
   fuzz();
   return check_finish();

@@ -136,32 +136,37 @@ static gust_activations make_activations(size_t tokens, size_t k) {
   return x;
 }
 
-static void check_matmul(const gust_kernels *c, const gust_kernels *k, int type) {
-  /* Past the chunks and groups of tokens that products are cut into. */
-  static const size_t depths[] = {128, 256, 640, 1408};
-  for (int round = 0; round < 12; round++) {
-    size_t depth = depths[draw_below(4)], tokens = 1 + draw_below(round < 4    ? 6
-                                                                  : round < 11 ? 40
-                                                                               : 300);
-    size_t panels = 1 + draw_below(6), stride = panels * 16 + draw_below(3) * 16;
-    uint8_t *w = random_panels(type, panels, depth);
-    float *expected = guarded(((tokens - 1) * stride + panels * 16) * 4);
-    float *found = guarded(((tokens - 1) * stride + panels * 16) * 4);
-    if (type <= 8) {
-      gust_activations x = make_activations(tokens, depth);
-      uint8_t *codes = random_row_codes(panels);
-      (type == 4 ? c->matmul_q4 : c->matmul_q8)(expected, stride, w, codes, panels, &x, tokens);
-      (type == 4 ? k->matmul_q4 : k->matmul_q8)(found, stride, w, codes, panels, &x, tokens);
-    } else {
-      float *x = floats(tokens * depth, draw_tame);
-      (type == 16 ? c->matmul_bf16 : c->matmul_f32)(expected, stride, w, panels, x, depth, tokens);
-      (type == 16 ? k->matmul_bf16 : k->matmul_f32)(found, stride, w, panels, x, depth, tokens);
-    }
-    char shape[96];
-    snprintf(shape, sizeof shape, "%zu panels, k %zu, %zu tokens", panels, depth, tokens);
-    same(expected, found, ((tokens - 1) * stride + panels * 16) * 4, shape);
-    guarded_free_all();
+static void check_matmul_shape(const gust_kernels *c, const gust_kernels *k, int type,
+                               size_t panels, size_t depth, size_t tokens) {
+  size_t stride = panels * 16 + draw_below(3) * 16;
+  uint8_t *w = random_panels(type, panels, depth);
+  float *expected = guarded(((tokens - 1) * stride + panels * 16) * 4);
+  float *found = guarded(((tokens - 1) * stride + panels * 16) * 4);
+  if (type <= 8) {
+    gust_activations x = make_activations(tokens, depth);
+    uint8_t *codes = random_row_codes(panels);
+    (type == 4 ? c->matmul_q4 : c->matmul_q8)(expected, stride, w, codes, panels, &x, tokens);
+    (type == 4 ? k->matmul_q4 : k->matmul_q8)(found, stride, w, codes, panels, &x, tokens);
+  } else {
+    float *x = floats(tokens * depth, draw_tame);
+    (type == 16 ? c->matmul_bf16 : c->matmul_f32)(expected, stride, w, panels, x, depth, tokens);
+    (type == 16 ? k->matmul_bf16 : k->matmul_f32)(found, stride, w, panels, x, depth, tokens);
   }
+  char shape[96];
+  snprintf(shape, sizeof shape, "%zu panels, k %zu, %zu tokens", panels, depth, tokens);
+  same(expected, found, ((tokens - 1) * stride + panels * 16) * 4, shape);
+  guarded_free_all();
+}
+
+/* Every number of tokens that tiles and the shared passes of a few are made for, and
+ * shapes past the chunks and groups of tokens that products are cut into. */
+static void check_matmul(const gust_kernels *c, const gust_kernels *k, int type) {
+  static const size_t depths[] = {128, 256, 640, 1408};
+  for (size_t tokens = 1; tokens <= 33; tokens++)
+    check_matmul_shape(c, k, type, 1 + draw_below(6), depths[draw_below(2)], tokens);
+  for (int round = 0; round < 8; round++)
+    check_matmul_shape(c, k, type, 1 + draw_below(6), depths[draw_below(4)],
+                       1 + draw_below(round < 7 ? 40 : 300));
 }
 static void check_matmul_q4(const gust_kernels *c, const gust_kernels *k) {
   check_matmul(c, k, 4);

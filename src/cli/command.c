@@ -7,19 +7,15 @@
 
 #include "interrupt.h"
 #include "os.h"
+#include "status.h"
 #include "terminal.h"
-
-void command_one_line(char *text) {
-  for (char *c = text; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-}
 
 static void print_line(const cli_command *command, const char *text) {
   char line[1024];
   int used = command ? snprintf(line, sizeof line, "gust %s: %s", command->name, text)
                      : snprintf(line, sizeof line, "gust: %s", text);
   if (used < 0) return;
-  command_one_line(line);
+  gust_one_line(line);
   size_t length = strlen(line);
   if (length > sizeof line - 2) length = sizeof line - 2;
   memcpy(line + length, "\n", 2);
@@ -57,7 +53,7 @@ gust_status(command_error)(gust_error *err, gust_status status, const char *form
   err->status = status;
   vsnprintf(err->text, sizeof err->text, format, arguments);
   va_end(arguments);
-  command_one_line(err->text);
+  gust_one_line(err->text);
   return status;
 }
 

@@ -9,6 +9,7 @@
 #include "session_cache.h"
 #include "session_content.h"
 #include "session_records.h"
+#include "status.h"
 
 #define FIRST_LINE_BYTES 120u
 #define NOTICE_BYTES 1024
@@ -33,7 +34,7 @@ COMMAND_PRINTF(2, 3) static void notice(const session_journal *journal, const ch
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  command_one_line(line);
+  gust_one_line(line);
   journal->options.notice(journal->options.user, line);
 }
 
@@ -180,7 +181,8 @@ static gust_status check_model(session_journal *journal, gust_error *err) {
   if (!journal->options.other_model)
     return command_error(err, GUST_E_ARGUMENT,
                          "%s: this session was held with another model, %s (%016llx), not %s "
-                         "(%016llx); use that one or give another --session",
+                         "(%016llx); use that one, go on with this one by --other-model, or give "
+                         "another --session",
                          journal->path, content->model_name,
                          (unsigned long long)content->fingerprint, name,
                          (unsigned long long)journal->fingerprint);
