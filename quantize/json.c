@@ -37,6 +37,12 @@ gust_status(json_fail)(const json_document *doc, const json_value *value, gust_s
 
 /* --- documents ---------------------------------------------------------------- */
 
+gust_status json_advise(gust_status status, gust_error *err) {
+  if (status != GUST_E_FORMAT || !err) return status;
+  gust_error found = *err;
+  return gust_fail(err, status, "%s; download the file again", found.text);
+}
+
 void json_free(json_document *doc) {
   if (!doc) return;
   free(doc->nodes);

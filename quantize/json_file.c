@@ -45,7 +45,7 @@ gust_status json_file_open(json_file *file, const char *folder, const char *name
   if (status) return status;
   status =
       json_parse(&file->doc, file->text.data, file->text.bytes, file->path, JSON_UNIQUE_KEYS, err);
-  if (status) return status;
+  if (status) return json_advise(status, err);
   const json_value *root = json_root(file->doc);
   if (!json_is(root, JSON_OBJECT))
     return json_fail(file->doc, root, GUST_E_FORMAT, err, "expected an object, found %s",

@@ -212,6 +212,7 @@ static gust_status read_header(safetensors_file *file, gust_error *err) {
   json_document *doc = NULL;
   gust_status status = json_parse(&doc, (const char *)file->map.data + LENGTH_BYTES, (size_t)length,
                                   file->path, JSON_UNIQUE_KEYS, err);
+  status = json_advise(status, err);
   header_reader r = {file, doc, file->map.bytes - file->data_begin, err};
   if (!status) status = read_entries(&r);
   json_free(doc);
@@ -225,8 +226,9 @@ gust_status safetensors_open(safetensors_file *file, const char *path, gust_erro
   if (!file->path) return gust_fail_memory(err, "path", path_bytes);
   memcpy(file->path, path, path_bytes);
   if (!os_map_file(&file->map, path))
-    return gust_fail(err, GUST_E_IO, "%s: expected a readable safetensors file, found: %s", path,
-                     os_error_text(errno));
+    return gust_fail(err, GUST_E_IO, "%s: expected a readable safetensors file, found: %s%s", path,
+                     os_error_text(errno),
+                     errno == ENOENT ? "; the checkpoint is incomplete: download it again" : "");
   gust_status status = read_header(file, err);
   gust_status changed = safetensors_check(file, err);
   return changed ? changed : status;

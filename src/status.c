@@ -30,7 +30,8 @@ size_t gust_control_bytes(const char *text) {
   return first == 0xc2 && second >= 0x80 && second < 0xa0 ? 2 : 0;
 }
 
-void gust_one_line(char *text) {
+/* Names quoted from a hostile file must not drive the terminal. */
+static void spell_controls(char *text) {
   for (size_t bytes; *text; text += bytes ? bytes : 1) {
     bytes = gust_control_bytes(text);
     memset(text, '?', bytes);
@@ -44,7 +45,7 @@ gust_status(gust_fail)(gust_error *err, gust_status status, const char *format, 
   va_start(args, format);
   vsnprintf(err->text, sizeof err->text, format, args);
   va_end(args);
-  gust_one_line(err->text);
+  spell_controls(err->text);
   return status;
 }
 

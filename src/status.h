@@ -16,10 +16,6 @@
  * ASCII, two for U+0080 to U+009F, which terminals obey as well; 0 for anything else. */
 size_t gust_control_bytes(const char *text);
 
-/* Replaces every byte of control characters by '?': names quoted from a hostile file
- * must not drive the terminal. */
-void gust_one_line(char *text);
-
 /* Formats one line into *err (which may be NULL) and returns `status`. Control
  * characters that came in from a file are replaced by '?'. */
 gust_status gust_fail(gust_error *err, gust_status status, const char *format, ...)

@@ -103,6 +103,26 @@ static void test_convert(void) {
              "convert", check_demo(), "--type", "q5");
   CHECK_GUST(2, "", "gust convert: '..' gives the file no name; give one with -o FILE\n", NULL,
              "convert", "..");
+  CHECK_GUST(2, "", "gust convert: --against-chunks goes with --against-source; give both\n", NULL,
+             "convert", check_demo(), "-o", target, "--against-chunks", "3");
+  CHECK_GUST(1, "",
+             "gust convert: --target-bits: expected 4.278 (all q4) to 8.278 (all q8) for this "
+             "checkpoint, found 9.000\n",
+             NULL, "convert", check_demo(), "-o", target, "--target-bits", "9");
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--target-bits", "7", "--quiet",
+                    (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_CONTAINS(result.out, "\ntarget bits            6.996 of at most 7, over the q4 and q8 ");
+  run_result_clear(&result);
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--target-bits", "7", "--json",
+                    "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(json_number(result.out, "target_bits"), 7);
+  CHECK(fabs(json_number(result.out, "quantized_bits_per_weight") - 6.996) < 5e-4);
+  run_result_clear(&result);
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--type", "q8", "--json",
+                    (const char *)NULL);
+  CHECK(!strstr(result.out, "target_bits"));
+  run_result_clear(&result);
   CHECK_GUST(2, "",
              "gust convert: -o: expected the name of a file, found '-'; a .gust file cannot be "
              "written to standard output: give it a name\n",
@@ -540,6 +560,8 @@ static void test_no_model(void) {
              with_path("gust run: ", check_temp(),
                        ": expected a .gust file, found a folder; give the file\n"),
              "a", "run", check_temp());
+  CHECK_GUST(1, "", with_path("gust eval: ", check_temp(), ": expected a file, found a folder\n"),
+             NULL, "eval", run_gust_demo("q4"), "--text", check_temp());
   CHECK_GUST(1, "",
              with_path("gust run: ", host_null_device(),
                        ": expected a .gust file, found a device or pipe; give the file's name\n"),
@@ -593,32 +615,40 @@ static void test_prompts(void) {
 #endif
 }
 
-/* The C library of Windows drops what it could not write, and so knows later only that it
- * could not. */
+/* An output nobody takes ends a command as SIGPIPE would, without a word. On Windows there
+ * is no such signal, and the C library drops what it could not write, so that later no more
+ * than that is known. */
+static void check_lost_output(const char *const argv[], const char *input) {
+  run_result result = run_program_to(argv, input, NULL);
 #ifdef _WIN32
-#define EARLIER_WRITE "an earlier write failed"
+  char now[80], earlier[80];
+  snprintf(now, sizeof now, "gust %s: standard output: cannot write: Broken pipe\n", argv[1]);
+  snprintf(earlier, sizeof earlier,
+           "gust %s: standard output: cannot write: an earlier write failed\n", argv[1]);
+  CHECK_EQ_INT(result.code, 1);
+  if (strcmp(result.err, earlier) != 0) CHECK_EQ_STR(result.err, now);
 #else
-#define EARLIER_WRITE "Broken pipe"
+  CHECK_EQ_INT(result.code, 128 + 13);
+  CHECK_EQ_STR(result.err, "");
 #endif
+  run_result_clear(&result);
+}
 
-/* An output nobody takes is a failure in one line, not a death by signal. */
 static void test_lost_output(void) {
-  const char *model = run_gust_demo("q4");
-  const char *run[] = {run_gust_binary(), "run", model, "--quiet", "-p", "Hello!", NULL};
-  const char *inspect[] = {run_gust_binary(), "inspect", model, NULL};
-  run_result result = run_program_to(run, "", NULL);
-  CHECK_EQ_INT(result.code, 1);
-  CHECK_EQ_STR(result.err, "gust run: standard output: cannot write: Broken pipe\n");
-  run_result_clear(&result);
-  result = run_program_to(inspect, "", NULL);
-  CHECK_EQ_INT(result.code, 1);
-  CHECK_EQ_STR(result.err, "gust inspect: standard output: cannot write: " EARLIER_WRITE "\n");
-  run_result_clear(&result);
+  const char *model = run_gust_demo("q4"), *gust = run_gust_binary();
+  const char *run[] = {gust, "run", model, "--quiet", "-p", "Hello!", NULL};
+  const char *chat[] = {gust, "chat", model, "--quiet", NULL};
+  const char *inspect[] = {gust, "inspect", model, "--json", NULL};
+  const char *logits[] = {gust, "logits", model, "-", "-o", "-", "--quiet", NULL};
+  check_lost_output(run, "");
+  check_lost_output(chat, "Hello!\nWho are you?\n");
+  check_lost_output(inspect, "");
+  check_lost_output(logits, "1 2 3");
   if (!host_full_file()) {
     check_part_skipped("an answer to a full disk", "there is no file to stand in for one");
     return;
   }
-  result = run_program_to(run, "", host_full_file());
+  run_result result = run_program_to(run, "", host_full_file());
   CHECK_EQ_INT(result.code, 1);
   CHECK_EQ_STR(result.err, "gust run: standard output: cannot write: No space left on device\n");
   run_result_clear(&result);

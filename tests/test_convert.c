@@ -357,7 +357,8 @@ static const struct refusal {
      "num_attention_heads: expected a multiple of num_key_value_heads 4, found 6"},
     {CONFIG, "\"eos_token_id\": 2", "\"eos_token_id\": 300", GUST_E_FORMAT,
      "eos_token_id: expected less than vocab_size 300, found 300"},
-    {CONFIG, "\"hidden_act\"", "hidden_act", GUST_E_FORMAT, "config.json:10:2: expected"},
+    {CONFIG, "\"hidden_act\"", "hidden_act", GUST_E_FORMAT,
+     "config.json:10:2: expected a member's name in quotes, found 'h'; download the file again"},
     {CONFIG, "\"vocab_size\": 300", "\"vocab_size\": 200", GUST_E_FORMAT,
      "tensor 'model.embed_tokens.weight': expected shape [200, 36] as config.json says, found "
      "[300, 36]; weights and config.json must belong together"},
@@ -395,7 +396,7 @@ static const struct refusal {
     {WEIGHTS, "\"shape\": [300, 36], \"data_offsets\": [0,",
      "\"shape\": [4294967296, 4294967296], \"data_offsets\": [0,", GUST_E_FORMAT,
      "shape: expected less than 2^63 bytes, found more"},
-    {WEIGHTS, "{\"__metadata__\"", "{\"__metadata__", GUST_E_FORMAT, "model.safetensors:1:"},
+    {WEIGHTS, "{\"__metadata__\"", "{\"__metadata__", GUST_E_FORMAT, "; download the file again"},
     {"tokenizer.json", "\"type\": \"BPE\"", "\"type\": \"Unigram\"", GUST_E_UNSUPPORTED, "Unigram"},
 };
 
@@ -482,7 +483,9 @@ static void refuse_index(void) {
        "tensor 'model.norm.weight': expected it in 'model-1-of-2.safetensors', found it in "
        "model-2-of-2.safetensors; download the checkpoint again"},
       {"\"model.norm.weight\": \"model-2-of-2.safetensors\"",
-       "\"model.norm.weight\": \"model-3-of-2.safetensors\"", "model-3-of-2.safetensors"},
+       "\"model.norm.weight\": \"model-3-of-2.safetensors\"",
+       "model-3-of-2.safetensors: expected a readable safetensors file, found: No such file or "
+       "directory; the checkpoint is incomplete: download it again"},
       {"\"model.norm.weight\": \"model-2-of-2.safetensors\"",
        "\"model.norm.weight\": \"model.safetensors.index.json\"",
        "model.safetensors.index.json: expected"},
@@ -810,6 +813,11 @@ static void broken_template(void) {
     if (*cases[i].words) {
       CHECK(strncmp(run.err, cases[i].words, strlen(cases[i].words)) == 0);
       CHECK_CONTAINS(run.err, "; use --template NAME\n");
+      run_result asked = run_gust("Hello", "run", target, "--quiet", (const char *)NULL);
+      CHECK_EQ_INT(asked.code, 1);
+      CHECK_CONTAINS(asked.err, "gust run: ");
+      CHECK_CONTAINS(asked.err, "; --template NAME chooses another\n");
+      run_result_clear(&asked);
     } else {
       CHECK_EQ_STR(run.err, "");
     }

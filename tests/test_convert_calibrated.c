@@ -275,8 +275,10 @@ static void target_bits(bool calibrated) {
   options.target_bits = 1;
   CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
   double least, most;
-  CHECK(sscanf(err.text, "target bits: expected %lf (all q4) to %lf (all q8), found 1.000", &least,
-               &most) == 2);
+  CHECK(sscanf(
+            err.text,
+            "--target-bits: expected %lf (all q4) to %lf (all q8) for this checkpoint, found 1.000",
+            &least, &most) == 2);
   CHECK(least < most);
   double last = 0;
   for (int step = 0; step <= 4; step++) {

@@ -87,7 +87,7 @@ static void answers(void) {
   CHECK_EQ_INT(whole.code, 0);
   int interrupted = 0;
   for (int i = 0; i < 6; i++) {
-    int sent = i ? random_end() : SIGPIPE; /* which is ignored: writes fail instead */
+    int sent = i ? random_end() : SIGPIPE; /* which is noted alone: writes fail as well */
     run_result result = run_program_signalled(argv, random_ms(400), sent);
     check_code(result.code, sent, "run", &interrupted);
     size_t bytes = result.out_bytes;

@@ -106,8 +106,11 @@ static gust_status ask(run_state *run, const run_values *values, const char *pat
   const gust_message messages[] = {{"system", system, strlen(system)},
                                    {"user", run->text, run->bytes}};
   size_t first = values->own.system.given ? 0 : 1;
-  return gust_chat_tokenize_as(run->model, source, messages + first, 2 - first, true, &run->ids,
-                               &run->id_count, err);
+  status = gust_chat_tokenize_as(run->model, source, messages + first, 2 - first, true, &run->ids,
+                                 &run->id_count, err);
+  if (status == GUST_OK || status == GUST_E_MEMORY || source) return status;
+  gust_error found = *err;
+  return command_error(err, status, "%s; --template NAME chooses another", found.text);
 }
 
 /* The prompt's text, which is read and checked before the model is: that may take long. */

@@ -7,15 +7,24 @@
 
 #include "interrupt.h"
 #include "os.h"
-#include "status.h"
 #include "terminal.h"
+#include "text_width.h"
+
+void command_one_line(char *text) {
+  for (size_t left = strlen(text); left > 0;) {
+    text_glyph glyph = text_glyph_at(text, left, 0);
+    if (glyph.spelled) memset(text, '?', glyph.bytes);
+    text += glyph.bytes;
+    left -= glyph.bytes;
+  }
+}
 
 static void print_line(const cli_command *command, const char *text) {
   char line[1024];
   int used = command ? snprintf(line, sizeof line, "gust %s: %s", command->name, text)
                      : snprintf(line, sizeof line, "gust: %s", text);
   if (used < 0) return;
-  gust_one_line(line);
+  command_one_line(line);
   size_t length = strlen(line);
   if (length > sizeof line - 2) length = sizeof line - 2;
   memcpy(line + length, "\n", 2);
@@ -24,6 +33,9 @@ static void print_line(const cli_command *command, const char *text) {
 
 int command_fail(const cli_command *command, const gust_error *err) {
   int signal = interrupt_signal();
+  /* A reader that took what it wanted, such as head, is no failure to complain of. */
+  if (err->status == GUST_E_IO && ferror(stdout) && interrupt_lost_reader())
+    return 128 + interrupt_lost_reader();
   print_line(command, err->text);
   return err->status == GUST_E_CANCELLED && signal ? 128 + signal : COMMAND_FAILURE;
 }
@@ -53,7 +65,7 @@ gust_status(command_error)(gust_error *err, gust_status status, const char *form
   err->status = status;
   vsnprintf(err->text, sizeof err->text, format, arguments);
   va_end(arguments);
-  gust_one_line(err->text);
+  command_one_line(err->text);
   return status;
 }
 

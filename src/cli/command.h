@@ -53,6 +53,10 @@ gust_status command_error(gust_error *err, gust_status status, const char *forma
 #define command_error(err, status, ...) ((command_error)(err, status, __VA_ARGS__), (status))
 #endif
 
+/* Makes one line of a text, whatever came into it from a file, its name or an argument:
+ * what could forge lines or drive the terminal (text_width.h) becomes '?'. */
+void command_one_line(char *text);
+
 /* Hands what was printed to stdout on to the system; GUST_E_IO when that or an
  * earlier write failed. */
 gust_status command_flush(gust_error *err);

@@ -9,7 +9,6 @@
 #include "session_cache.h"
 #include "session_content.h"
 #include "session_records.h"
-#include "status.h"
 
 #define FIRST_LINE_BYTES 120u
 #define NOTICE_BYTES 1024
@@ -34,7 +33,7 @@ COMMAND_PRINTF(2, 3) static void notice(const session_journal *journal, const ch
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  gust_one_line(line);
+  command_one_line(line);
   journal->options.notice(journal->options.user, line);
 }
 
