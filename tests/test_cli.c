@@ -11,7 +11,6 @@
 #include "cli/model_options.h"
 #include "format.h"
 #include "host.h"
-#include "kernels.h"
 #include "run_gust.h"
 
 /* The number after "name": in a JSON text; NaN when there is none. */
@@ -196,15 +195,6 @@ static void test_verify(void) {
   CHECK(is_one_line(result.err));
   CHECK_CONTAINS(result.err, with_path("gust verify: ", damaged, ": tensor model."));
   run_result_clear(&result);
-  const char *null = host_null_device();
-  CHECK_GUST(1, "",
-             with_path("gust verify: ", null,
-                       ": cannot open: not a regular file; expected a .gust file\n"),
-             NULL, "verify", null);
-  CHECK_GUST(1, "",
-             with_path("gust verify: ", check_demo(),
-                       ": cannot open: Is a directory; expected a .gust file\n"),
-             NULL, "verify", check_demo());
   check_write_file(damaged, data, bytes / 2);
   static const char *const commands[] = {"verify", "inspect", "tokenize", "chat"};
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -626,15 +616,17 @@ static void test_prompts(void) {
 }
 
 /* An output nobody takes ends a command as SIGPIPE would, without a word. On Windows there
- * is no such signal, and the C library has no word for it. */
+ * is no such signal, and the C library drops what it could not write, so that later no more
+ * than that is known. */
 static void check_lost_output(const char *const argv[], const char *input) {
   run_result result = run_program_to(argv, input, NULL);
 #ifdef _WIN32
-  char words[80];
-  snprintf(words, sizeof words, "gust %s: standard output: cannot write: ", argv[1]);
+  char now[80], earlier[80];
+  snprintf(now, sizeof now, "gust %s: standard output: cannot write: Broken pipe\n", argv[1]);
+  snprintf(earlier, sizeof earlier,
+           "gust %s: standard output: cannot write: an earlier write failed\n", argv[1]);
   CHECK_EQ_INT(result.code, 1);
-  CHECK(is_one_line(result.err));
-  CHECK_CONTAINS(result.err, words);
+  if (strcmp(result.err, earlier) != 0) CHECK_EQ_STR(result.err, now);
 #else
   CHECK_EQ_INT(result.code, 128 + 13);
   CHECK_EQ_STR(result.err, "");
