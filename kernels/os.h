@@ -80,7 +80,8 @@ os_file os_create_private(const char *path);
 /* An open file for its owner alone, as os_create_private makes it. */
 void os_make_private(os_file file);
 /* Holds an open file until it is closed, against others who ask for that, or the
- * process ends in whatever way. Does not wait: false and *busy when another has it. */
+ * process ends in whatever way. Does not wait: false and *busy when another has it.
+ * File systems without locks (some network ones) hold nothing, and nobody off. */
 bool os_lock(os_file file, bool *busy);
 /* Whether `path` leads to the open file, rather than to another or to nothing. */
 bool os_is_at(os_file file, const char *path);
@@ -112,6 +113,12 @@ uint64_t os_free_disk(const char *path);
 bool os_same_file(const char *a, const char *b);
 /* fopen; the modes are "rb", "wb" and, failing with EEXIST, "wbx". */
 FILE *os_fopen(const char *path, const char *mode);
+/* The words for an errno of these functions: strerror's, but for ENOTSUP, of which it says
+ * nothing that helps ("not a regular file"). */
+const char *os_error_text(int error);
+/* errno of a write to a stream that has just failed. Windows' C library takes a pipe that
+ * nobody reads for an invalid argument; it is EPIPE here. */
+int os_stream_errno(void);
 
 /* --- folders and paths --- */
 

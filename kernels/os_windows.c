@@ -382,6 +382,16 @@ FILE *os_fopen(const char *path, const char *mode) {
   return file;
 }
 
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  unsigned long code = _doserrno;
+  bool unread = code == ERROR_NO_DATA || code == ERROR_PIPE_NOT_CONNECTED;
+  return errno == EINVAL && unread ? EPIPE : errno;
+}
+
 /* --- mapping ---------------------------------------------------------------------- */
 
 struct os_map_watch {

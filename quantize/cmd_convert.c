@@ -36,7 +36,7 @@ static const cli_option own_options[] = {
      .place = offsetof(convert_values, output)},
     {.name = "type",
      .kind = OPTION_CHOICE,
-     .argument = "q4|q8|bf16|f32",
+     .argument = MATRIX_TYPES,
      .help = "type of the matrices; default q4",
      .place = offsetof(convert_values, type)},
     {.name = "calibrate",
@@ -376,7 +376,7 @@ static int convert(const cli_command *command, int argc, char **argv) {
 const cli_command command_convert = {
     .name = "convert",
     .summary = "turn a Hugging Face checkpoint folder into one .gust file",
-    .synopsis = "SRC_DIR [-o FILE] [--type q4|q8|bf16|f32] [options]",
+    .synopsis = "SRC_DIR [-o FILE] [--type " MATRIX_TYPES "] [options]",
     .description =
         "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
         "Llama-shaped checkpoint and writes them as one file, which appears under its name when "

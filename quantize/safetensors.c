@@ -227,7 +227,7 @@ gust_status safetensors_open(safetensors_file *file, const char *path, gust_erro
   memcpy(file->path, path, path_bytes);
   if (!os_map_file(&file->map, path))
     return gust_fail(err, GUST_E_IO, "%s: expected a readable safetensors file, found: %s%s", path,
-                     strerror(errno),
+                     os_error_text(errno),
                      errno == ENOENT ? "; the checkpoint is incomplete: download it again" : "");
   gust_status status = read_header(file, err);
   gust_status changed = safetensors_check(file, err);

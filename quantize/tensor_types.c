@@ -55,7 +55,7 @@ static gust_status keep_one(gust_header *header, const char *rule, bool *kept, g
   gust_type type;
   if (!equals || equals == rule || !gust_type_parse(equals + 1, &type))
     return gust_fail(err, GUST_E_ARGUMENT,
-                     "keep: expected PATTERN=TYPE with type q4, q8, bf16 or f32, found '%.200s'",
+                     "keep: expected PATTERN=TYPE with type " GUST_TYPE_NAMES ", found '%.200s'",
                      rule);
   size_t found = 0;
   for (size_t i = 0; i < header->tensor_count; i++) {

@@ -202,7 +202,7 @@ static gust_status fail_open(const char *path, gust_error *err) {
                      "%s: expected a .gust file, found a device or pipe; give the file's name",
                      path);
   return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
-                   strerror(reason));
+                   os_error_text(reason));
 }
 
 /* `most`: the file's length when something else follows it, or 0. */

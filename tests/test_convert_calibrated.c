@@ -230,7 +230,7 @@ static void keep(void) {
     const char *rule, *words;
   } bad[] = {{"*.downproj.weight=q8", "found '*.downproj.weight', which matches none"},
              {"model.norm.weight=q8", "found 'model.norm.weight', which matches none"},
-             {"*.weight", "expected PATTERN=TYPE with type q4, q8, bf16 or f32, found '*.weight'"},
+             {"*.weight", "expected PATTERN=TYPE with type " GUST_TYPE_NAMES ", found '*.weight'"},
              {"=q8", "expected PATTERN=TYPE"},
              {"*=q5", "expected PATTERN=TYPE"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -217,7 +217,7 @@ const cli_command command_chat = {
     .optional_operands = 1,
     .groups = {{"Options", own_options, offsetof(chat_values, own)},
                {"Template", template_options, offsetof(chat_values, chat_template)},
-               {"Sampling (defaults from the checkpoint)", sampling_options,
+               {"Sampling (defaults from the model)", sampling_options,
                 offsetof(chat_values, sampling)},
                {"Running", model_options, offsetof(chat_values, model)}},
     .run = chat,

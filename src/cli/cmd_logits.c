@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "commands.h"
+#include "feed_pace.h"
 #include "input.h"
 #include "interrupt.h"
 #include "model_options.h"
+#include "os.h"
 #include "output_file.h"
 #include "progress.h"
 #include "terminal.h"
@@ -84,8 +86,7 @@ typedef struct logits_writer {
   output_file output; /* unless it goes to standard output */
   bool to_stdout;
   uint8_t *row; /* one row, encoded */
-  size_t vocab, total;
-  progress_line progress;
+  size_t vocab;
   gust_status status; /* of the writing */
   gust_error *err;
 } logits_writer;
@@ -102,25 +103,47 @@ static gust_status put_row(logits_writer *writer) {
 
 static bool write_row(void *user, size_t position, const float *logits) {
   logits_writer *writer = user;
+  (void)position;
   for (size_t i = 0; i < writer->vocab; i++) {
     uint32_t bits;
     memcpy(&bits, &logits[i], sizeof bits);
     for (int k = 0; k < 4; k++) writer->row[4 * i + (size_t)k] = (uint8_t)(bits >> (8 * k));
   }
   writer->status = put_row(writer);
-  if (writer->status != GUST_OK) return true;
-  return progress_update(&writer->progress, position + 1, writer->total);
+  return writer->status != GUST_OK;
+}
+
+static gust_status write_pieces(logits_writer *writer, gust_context *context, const id_list *list,
+                                progress_line *progress, gust_error *err) {
+  feed_pace pace = {0};
+  gust_error feed_error = {0}; /* a failed write is what matters, not the stop it asks for */
+  for (size_t done = 0; done < list->count;) {
+    size_t n = feed_pace_next(&pace, list->count - done);
+    uint64_t begin = os_now_ns();
+    gust_status status =
+        gust_context_score(context, list->ids + done, n, write_row, writer, &feed_error);
+    if (writer->status != GUST_OK) return writer->status;
+    if (status != GUST_OK) {
+      *err = feed_error;
+      return status;
+    }
+    feed_pace_learn(&pace, (double)(os_now_ns() - begin) * 1e-9);
+    done += n;
+    if (progress_update(progress, done, list->count) && done < list->count)
+      return command_error(err, GUST_E_CANCELLED,
+                           "computing the logits was cancelled after %zu of %zu tokens; nothing "
+                           "was written",
+                           done, list->count);
+  }
+  return GUST_OK;
 }
 
 static gust_status write_rows(logits_writer *writer, gust_context *context, const id_list *list,
                               bool quiet, gust_error *err) {
-  gust_error feed_error = {0}; /* a failed write is what matters, not the stop it asks for */
-  progress_begin(&writer->progress, "computing", PROGRESS_TOKENS, quiet);
-  gust_status status =
-      gust_context_score(context, list->ids, list->count, write_row, writer, &feed_error);
-  progress_end(&writer->progress);
-  if (writer->status != GUST_OK) return writer->status;
-  if (status != GUST_OK) *err = feed_error;
+  progress_line progress;
+  progress_begin(&progress, "computing", PROGRESS_TOKENS, quiet);
+  gust_status status = write_pieces(writer, context, list, &progress, err);
+  progress_end(&progress);
   return status;
 }
 
@@ -132,7 +155,6 @@ static gust_status score(const cli_command *command, const gust_model *model,
                          const logits_values *values, const id_list *list, gust_error *err) {
   logits_writer writer = {.to_stdout = is_standard_output(values->own.output.text),
                           .vocab = gust_model_get_info(model)->vocab_size,
-                          .total = list->count,
                           .err = err};
   gust_context *context = NULL;
   gust_status status =
@@ -169,7 +191,10 @@ static int logits(const cli_command *command, int argc, char **argv) {
   id_list list = {0};
   char *text = NULL;
   size_t bytes = 0;
-  gust_status status = input_read(operands[1], &text, &bytes, &err);
+  gust_status status = GUST_OK;
+  if (!is_standard_output(values.own.output.text))
+    status = output_file_check(values.own.output.text, &err);
+  if (status == GUST_OK) status = input_read(operands[1], &text, &bytes, &err);
   if (status == GUST_OK)
     status = model_options_open(&model, command, operands[0], &values.model, &err);
   if (status == GUST_OK)

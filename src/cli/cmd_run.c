@@ -313,7 +313,7 @@ const cli_command command_run = {
     .operands = {"MODEL"},
     .groups = {{"Options", own_options, offsetof(run_values, own)},
                {"Template", template_options, offsetof(run_values, template)},
-               {"Sampling (defaults from the checkpoint)", sampling_options,
+               {"Sampling (defaults from the model)", sampling_options,
                 offsetof(run_values, sampling)},
                {"Running", model_options, offsetof(run_values, model)}},
     .run = run,

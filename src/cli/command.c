@@ -6,11 +6,17 @@
 #include <string.h>
 
 #include "interrupt.h"
+#include "os.h"
 #include "terminal.h"
+#include "text_width.h"
 
 void command_one_line(char *text) {
-  for (char *c = text; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+  for (size_t left = strlen(text); left > 0;) {
+    text_glyph glyph = text_glyph_at(text, left, 0);
+    if (glyph.spelled) memset(text, '?', glyph.bytes);
+    text += glyph.bytes;
+    left -= glyph.bytes;
+  }
 }
 
 static void print_line(const cli_command *command, const char *text) {
@@ -67,7 +73,7 @@ gust_status command_flush(gust_error *err) {
   errno = 0;
   if (fflush(stdout) == 0 && !ferror(stdout)) return GUST_OK;
   return command_error(err, GUST_E_IO, "standard output: cannot write: %s",
-                       errno ? strerror(errno) : "an earlier write failed");
+                       errno ? strerror(os_stream_errno()) : "an earlier write failed");
 }
 
 /* --- help -------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "human.h"
 #include "os.h"
 #include "progress.h"
+#include "random64.h"
 
 #define THREADS_OPTION                                                                        \
   {                                                                                           \
@@ -215,10 +216,7 @@ gust_status model_options_context(gust_context **context, const cli_command *com
 
 /* Not for secrets: two runs should merely differ. */
 static uint64_t draw_seed(void) {
-  uint64_t z = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u ^ os_now_ns();
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return (z ^ (z >> 31)) >> 32;
+  return gust_mix64((uint64_t)time(NULL) * 0x9e3779b97f4a7c15u ^ os_now_ns()) >> 32;
 }
 
 gust_sampling model_options_sampling(const gust_model *model, const sampling_values *values) {

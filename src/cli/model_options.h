@@ -15,6 +15,9 @@
 #define CPU_LEVELS "c"
 #endif
 
+/* The choices of --type: src/format.h has them for messages. */
+#define MATRIX_TYPES "q4|q8|bf16|f32"
+
 /* --kv --threads --cpu --load --quiet: wherever a model runs. */
 typedef struct model_values {
   option_value kv, threads, cpu, load, quiet;
