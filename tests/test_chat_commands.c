@@ -5,6 +5,7 @@
 
 #include "chat_terminal.h"
 #include "check.h"
+#include "host.h"
 #include "run_gust.h"
 
 static void check_file(const char *path, const char *expected) {
@@ -111,6 +112,7 @@ static void test_files(void) {
   snprintf(command, sizeof command, "/save %s", txt);
   ask(t, command, "gust chat: 2 messages saved to ");
   check_file(txt, text);
+  CHECK(host_has_mode(txt, 0600));
   chat_terminal_say(t, command);
   chat_terminal_expect(t, "that file exists; replace it? [y/N] ");
   chat_terminal_say(t, "n");

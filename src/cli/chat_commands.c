@@ -13,6 +13,7 @@
 #include "output_file.h"
 #include "screen_text.h"
 #include "terminal.h"
+#include "utf8_check.h"
 
 static const char *plural(size_t count) {
   return count == 1 ? "" : "s";
@@ -94,8 +95,9 @@ static gust_status run_system(chat_state *chat, const char *argument, gust_error
     return GUST_OK;
   }
   bool removes = !strcmp(argument, "-");
-  gust_status status =
-      chat_messages_set_system(messages, removes ? NULL : argument, strlen(argument), err);
+  gust_status status = utf8_check_text("/system", argument, strlen(argument), err);
+  if (status == GUST_OK)
+    status = chat_messages_set_system(messages, removes ? NULL : argument, strlen(argument), err);
   if (status != GUST_OK) return status;
   tell_changed(chat, removes ? "no system message any more; what follows it is read again with the "
                                "next message"
