@@ -85,6 +85,7 @@ bool line_editor_prefill(line_editor *editor, const char *text, size_t bytes) {
 
 void line_editor_destroy(line_editor *editor) {
   if (!editor) return;
+  raw_terminal_leave();
   edit_frame_clear(&editor->shown);
   edit_frame_clear(&editor->fresh);
   edit_frame_clear(&editor->out);
@@ -327,7 +328,7 @@ static line_result read_edited(line_editor *editor, bool question, const char **
   move_below(editor);
   add(editor, PASTE_MARKS_OFF);
   send_out(editor);
-  raw_terminal_leave();
+  raw_terminal_hush();
   if (result != LINE_TEXT) return result;
   const edit_buffer *buffer = &editor->core.buffer;
   *line = buffer->text ? buffer->text : "";
