@@ -96,7 +96,8 @@ static void test_unicode(void) {
   CHECK_EQ_INT(text_width("日本", 6), 4);
   CHECK_EQ_INT(text_width("e\xcc\x81", 3), 1);
   CHECK_EQ_INT(text_width("\033\x7f\xff", 3), 8);
-  CHECK_EQ_INT(text_width("\xe2\x80\xae", 3), 6); /* turns the line around: spelled */
+  /* Turns the line around: spelled. */
+  CHECK_EQ_INT(text_width("\xe2\x80\xae", 3), 6); /* NOLINT(misc-misleading-bidirectional) */
   CHECK_EQ_INT(text_width("한국 😀", 11), 7);
   CHECK_EQ_INT(text_width("\xed\xa0\x80", 3), 12); /* a surrogate */
 }
