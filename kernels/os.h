@@ -80,7 +80,8 @@ os_file os_create_private(const char *path);
 /* An open file for its owner alone, as os_create_private makes it. */
 void os_make_private(os_file file);
 /* Holds an open file until it is closed, against others who ask for that, or the
- * process ends in whatever way. Does not wait: false and *busy when another has it. */
+ * process ends in whatever way. Does not wait: false and *busy when another has it.
+ * File systems without locks (some network ones) hold nothing, and nobody off. */
 bool os_lock(os_file file, bool *busy);
 /* Whether `path` leads to the open file, rather than to another or to nothing. */
 bool os_is_at(os_file file, const char *path);
@@ -118,6 +119,12 @@ FILE *os_fopen(const char *path, const char *mode);
 FILE *os_fopen_private(const char *path);
 /* Puts on the disk what was written to the stream of a file. */
 bool os_sync_stream(FILE *file);
+/* The words for an errno of these functions: strerror's, but for ENOTSUP, of which it says
+ * nothing that helps ("not a regular file"). */
+const char *os_error_text(int error);
+/* errno of a write to a stream that has just failed. Windows' C library takes a pipe that
+ * nobody reads for an invalid argument; it is EPIPE here. */
+int os_stream_errno(void);
 
 /* --- folders and paths --- */
 

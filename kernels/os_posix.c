@@ -213,7 +213,8 @@ bool os_lock(os_file file, bool *busy) {
   do result = flock((int)file, LOCK_EX | LOCK_NB);
   while (result != 0 && errno == EINTR);
   *busy = result != 0 && errno == EWOULDBLOCK;
-  return result == 0;
+  bool none_here = result != 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK);
+  return result == 0 || none_here;
 }
 
 bool os_is_at(os_file file, const char *path) {
@@ -433,6 +434,14 @@ FILE *os_fopen_private(const char *path) {
 
 bool os_sync_stream(FILE *file) {
   return fflush(file) == 0 && sync_fd(fileno(file));
+}
+
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  return errno;
 }
 
 /* --- folders and paths ------------------------------------------------------ */

@@ -390,6 +390,16 @@ bool os_sync_stream(FILE *file) {
   return fflush(file) == 0 && os_sync((os_file)_get_osfhandle(_fileno(file)));
 }
 
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  unsigned long code = _doserrno;
+  bool unread = code == ERROR_NO_DATA || code == ERROR_PIPE_NOT_CONNECTED;
+  return errno == EINVAL && unread ? EPIPE : errno;
+}
+
 /* --- mapping ---------------------------------------------------------------------- */
 
 struct os_map_watch {

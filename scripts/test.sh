@@ -35,9 +35,7 @@ cd "$root" || exit 1
 . "$root/scripts/run_suite.sh"
 
 thread_tests="pool context convert_resume"
-fuzz_tests="fuzz-format fuzz-json fuzz-safetensors fuzz-tokenizer fuzz-chat_template fuzz-model
-  fuzz-session_journal fuzz-line_editor fuzz-hf_config fuzz-tokenizer_json fuzz-sentencepiece
-  fuzz-checkpoint fuzz-command_line fuzz-convert_journal"
+fuzz_tests=$(cd tests/corpus && printf 'fuzz-%s ' *)
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
   options cli_parts quantizers convert sampler answer_parts chat_parts example

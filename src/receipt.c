@@ -46,8 +46,10 @@ bool gust_model_get_receipt(const gust_model *model, gust_receipt_info *receipt)
 
 /* --- the logits hash ------------------------------------------------------------------ */
 
-/* So many ids at the end are fed one by one. */
+/* So many ids at the beginning are fed one by one, the others in pieces, between which
+ * whoever listens hears something. Always the same, so that the hash is of the same calls. */
 #define SINGLE_TOKENS 4u
+#define PIECE 5u
 
 /* Id i of the fixed prompt: multiples of the golden ratio's fraction, in units of
  * 2^-32, scatter over the whole vocabulary whatever its size. */
@@ -59,12 +61,11 @@ static int32_t prompt_id(uint32_t i, uint32_t vocab_size) {
 typedef struct hashing {
   gust_xxh64 hash;
   uint32_t vocab_size;
-  gust_progress_fn *progress;
-  void *user;
 } hashing;
 
 static bool take_logits(void *user, size_t position, const float *logits) {
   hashing *h = user;
+  (void)position;
   uint8_t bytes[1024];
   for (uint32_t i = 0; i < h->vocab_size;) {
     size_t at = 0;
@@ -75,27 +76,42 @@ static bool take_logits(void *user, size_t position, const float *logits) {
     }
     gust_xxh64_update(&h->hash, bytes, at);
   }
-  return h->progress && h->progress(h->user, position + 1, GUST_PROMPT_TOKENS);
+  return false;
+}
+
+/* Feeds the prompt to an empty context. */
+static gust_status hash_pieces(hashing *h, gust_context *context, const int32_t *ids,
+                               gust_progress_fn *progress, void *user, gust_error *err) {
+  for (size_t done = 0; done < GUST_PROMPT_TOKENS;) {
+    size_t left = GUST_PROMPT_TOKENS - done, piece = done < SINGLE_TOKENS ? 1 : PIECE;
+    size_t count = left < piece ? left : piece;
+    gust_status status = gust_context_score(context, ids + done, count, take_logits, h, err);
+    if (status) return status;
+    done += count;
+    if (progress && progress(user, done, GUST_PROMPT_TOKENS) && done < GUST_PROMPT_TOKENS)
+      return gust_fail(err, GUST_E_CANCELLED,
+                       "computing the logits was cancelled after %zu of %u tokens", done,
+                       GUST_PROMPT_TOKENS);
+  }
+  return GUST_OK;
 }
 
 gust_status gust_context_logits_hash(gust_context *context, gust_progress_fn *progress, void *user,
                                      uint64_t *hash, gust_error *err) {
-  hashing h = {.vocab_size = gust_model_get_info(context->model)->vocab_size,
-               .progress = progress,
-               .user = user};
+  hashing h = {.vocab_size = gust_model_get_info(context->model)->vocab_size};
   int32_t ids[GUST_PROMPT_TOKENS];
+  /* Refused before any of it is computed. */
+  if (gust_context_capacity(context) < GUST_PROMPT_TOKENS)
+    return gust_fail(err, GUST_E_CONTEXT_FULL,
+                     "logits hash: expected a context of at least %u positions, found one of %zu",
+                     GUST_PROMPT_TOKENS, gust_context_capacity(context));
   if (gust_context_kv(context) != GUST_KV_F16)
     return gust_fail(err, GUST_E_ARGUMENT,
                      "logits hash: expected a context with an f16 cache, found another");
   for (uint32_t i = 0; i < GUST_PROMPT_TOKENS; i++) ids[i] = prompt_id(i, h.vocab_size);
   gust_xxh64_begin(&h.hash, 0);
   gust_context_truncate(context, 0);
-  gust_status status = GUST_OK;
-  for (size_t at = 0; at < GUST_PROMPT_TOKENS && !status;) {
-    size_t count = at ? 1 : GUST_PROMPT_TOKENS - SINGLE_TOKENS;
-    status = gust_context_score(context, ids + at, count, take_logits, &h, err);
-    at += count;
-  }
+  gust_status status = hash_pieces(&h, context, ids, progress, user, err);
   if (!status) *hash = gust_xxh64_end(&h.hash);
   return status;
 }

@@ -12,12 +12,14 @@ static atomic_bool armed;
 static failing_mode chosen_mode;
 static unsigned long chosen;
 static atomic_ulong requests;
+static atomic_ullong requested;
 static atomic_long live;
 
 void failing_memory_begin(failing_mode mode, unsigned long nth) {
   chosen_mode = mode;
   chosen = nth;
   atomic_store(&requests, 0);
+  atomic_store(&requested, 0);
   atomic_store(&armed, true);
 }
 
@@ -26,12 +28,17 @@ unsigned long failing_memory_end(void) {
   return atomic_load(&requests);
 }
 
+uint64_t failing_memory_bytes(void) {
+  return atomic_load(&requested);
+}
+
 long failing_memory_live(void) {
   return atomic_load(&live);
 }
 
-static bool refuse(void) {
+static bool refuse(size_t bytes) {
   if (!atomic_load(&armed)) return false;
+  atomic_fetch_add(&requested, bytes);
   unsigned long number = atomic_fetch_add(&requests, 1) + 1;
   bool refused = chosen && (number == chosen || (number > chosen && chosen_mode == FAILING_ALL));
   if (refused) errno = ENOMEM;
@@ -47,7 +54,6 @@ static void *counted(void *memory) {
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *memory, size_t bytes);
-char *__real_strdup(const char *text);
 void __real_free(void *memory);
 void *__real_os_reserve(size_t bytes);
 bool __real_os_commit(void *base, size_t offset, size_t bytes);
@@ -71,21 +77,27 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
 bool __wrap_os_sync(os_file file);
 
 void *__wrap_malloc(size_t bytes) {
-  return refuse() ? NULL : counted(__real_malloc(bytes));
+  return refuse(bytes) ? NULL : counted(__real_malloc(bytes));
 }
 
 void *__wrap_calloc(size_t count, size_t bytes) {
-  return refuse() ? NULL : counted(__real_calloc(count, bytes));
+  return refuse(bytes && count > SIZE_MAX / bytes ? SIZE_MAX : count * bytes)
+             ? NULL
+             : counted(__real_calloc(count, bytes));
 }
 
 void *__wrap_realloc(void *memory, size_t bytes) {
-  if (refuse()) return NULL;
+  if (refuse(bytes)) return NULL;
   void *grown = __real_realloc(memory, bytes);
   return memory ? grown : counted(grown);
 }
 
+/* By hand: in a static program the C library's own would ask, and count, once more. */
 char *__wrap_strdup(const char *text) {
-  return refuse() ? NULL : counted(__real_strdup(text));
+  size_t bytes = strlen(text) + 1;
+  char *copy = __wrap_malloc(bytes);
+  if (copy) memcpy(copy, text, bytes);
+  return copy;
 }
 
 void __wrap_free(void *memory) {
@@ -94,11 +106,11 @@ void __wrap_free(void *memory) {
 }
 
 void *__wrap_os_reserve(size_t bytes) {
-  return refuse() ? NULL : counted(__real_os_reserve(bytes));
+  return refuse(bytes) ? NULL : counted(__real_os_reserve(bytes));
 }
 
 bool __wrap_os_commit(void *base, size_t offset, size_t bytes) {
-  return !refuse() && __real_os_commit(base, offset, bytes);
+  return !refuse(0) && __real_os_commit(base, offset, bytes);
 }
 
 void __wrap_os_release(void *base, size_t bytes) {
@@ -107,7 +119,7 @@ void __wrap_os_release(void *base, size_t bytes) {
 }
 
 bool __wrap_os_map_file(os_map *map, const char *path) {
-  if (!refuse()) {
+  if (!refuse(0)) {
     bool mapped = __real_os_map_file(map, path);
     if (mapped && map->bytes) atomic_fetch_add(&live, 1);
     return mapped;
@@ -123,7 +135,9 @@ void __wrap_os_unmap_file(os_map *map) {
 
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *argument) {
-  return refuse() ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
+  size_t stack = 0;
+  if (attributes) pthread_attr_getstacksize(attributes, &stack);
+  return refuse(stack) ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
 }
 
 /* Thousands of conversions end here, each with nothing to be saved from a crash. */

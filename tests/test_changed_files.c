@@ -260,7 +260,7 @@ static void programs(void) {
   const char *const eval[] = {gust,     "eval", path, "--text", check_data("heldout.txt"),
                               "--load", "mmap", NULL};
   fresh();
-  check_program(run, path, "trained for\r\n", " ");
+  check_program(run, path, "predict badly\r\n", " ");
   fresh();
   check_program(eval, path, "evaluating", "%");
 }

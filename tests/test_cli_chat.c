@@ -69,7 +69,7 @@ static void test_full_context(void) {
                     "--ctx", "40", "--load", "mmap", (const char *)NULL);
   CHECK_EQ_INT(result.code, 0);
   CHECK_EQ_STR(result.err,
-               "gust chat: the context is full (40 of 40 positions), so the answer ends "
+               "gust chat: note: the context is full (40 of 40 positions), so the answer ends "
                "here; start anew or with a larger --ctx\n");
   run_result_clear(&result);
 }

@@ -1,5 +1,5 @@
-/* The pieces commands are made of that need no model: progress line, human
- * figures, JSON, quantiles. */
+/* The pieces commands are made of that need no model: progress line, pace of feeding,
+ * human figures, JSON, quantiles. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include "check.h"
 #include "cli/evaluation_summary.h"
+#include "cli/feed_pace.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/json_out.h"
@@ -92,6 +93,44 @@ static json_out begin_json(void) {
   json_out json = {.file = tmpfile()};
   if (!json.file) check_fatal("tmpfile", "json");
   return json;
+}
+
+static void test_progress_news(void) {
+  progress_line progress = {.label = "x", .unit = PROGRESS_TOKENS, .shown = true};
+  interrupt_install();
+  interrupt_raise_key();
+  CHECK(progress_update(&progress, 1, 2));
+  CHECK_EQ_INT(progress.drawn, 0); /* nothing flashes up between Ctrl-C and the end */
+  interrupt_clear();
+  CHECK(!progress_update(&progress, 1, 2));
+  CHECK(progress.drawn > 0);
+  progress_end(&progress);
+}
+
+/* Feeds a machine of that speed and writes how many tokens it gets at a time. */
+static void feed_at(char *pieces, double tokens_per_second, size_t count, size_t times) {
+  feed_pace pace = {0};
+  *pieces = 0;
+  while (times-- > 0) {
+    size_t n = feed_pace_next(&pace, count);
+    sprintf(pieces + strlen(pieces), "%zu ", n);
+    feed_pace_learn(&pace, (double)n / tokens_per_second);
+    count -= n;
+  }
+}
+
+static void test_feed_pace(void) {
+  char pieces[128];
+  feed_at(pieces, 2000, 1000, 7);
+  CHECK_EQ_STR(pieces, "16 32 64 128 256 256 248 ");
+  feed_at(pieces, 100, 500, 5); /* 128 would take more than a second */
+  CHECK_EQ_STR(pieces, "16 32 64 64 64 ");
+  feed_at(pieces, 35, 500, 4);
+  CHECK_EQ_STR(pieces, "16 32 32 32 ");
+  feed_at(pieces, 2, 500, 4); /* of plain C, of a model as large as they come */
+  CHECK_EQ_STR(pieces, "16 8 8 8 ");
+  feed_at(pieces, 0.5, 500, 5);
+  CHECK_EQ_STR(pieces, "16 8 4 4 4 ");
 }
 
 static void test_json_layout(void) {
@@ -251,6 +290,8 @@ int main(void) {
   test_human();
   test_progress_line();
   test_progress_stops();
+  test_progress_news();
+  test_feed_pace();
   test_json_layout();
   test_json_text();
   test_json_numbers();

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "check.h"
+#include "cli/evaluation.h"
 #include "demo_model.h"
+#include "host.h"
 #include "json_result.h"
 #include "run_gust.h"
 #include "xml_check.h"
@@ -314,6 +316,12 @@ static void table(const char *model, const char *reference) {
                "1", "--quiet", "--worst", "0", (const char *)NULL);
   CHECK(strstr(r.out, "perplexity") && !strstr(r.out, "+/-") && !strstr(r.out, "least expected"));
   run_result_clear(&r);
+  /* Shares of all sizes, of which none needs an exponent at the upper end. */
+  r = run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--chunks", "3", "--quiet",
+               "--worst", "200", (const char *)NULL);
+  CHECK_CONTAINS(r.out, " 100 %, ");
+  CHECK(!strstr(r.out, "e+"));
+  run_result_clear(&r);
 }
 
 /* Well-formed, with the figures in it, the same bytes again, and names that would be
@@ -351,13 +359,56 @@ static void picture(const char *model, const char *reference) {
              NULL, "eval", model, "--text", check_data("heldout.txt"), "--svg", svg);
   char nowhere[1024];
   snprintf(nowhere, sizeof nowhere, "%s/no/such/folder.svg", check_temp());
+  /* Before anything is read or computed, and in the words that were given. */
+  char refusal[1200];
+  snprintf(refusal, sizeof refusal, "gust eval: %s: cannot create: No such file or directory\n",
+           nowhere);
+  CHECK_GUST(1, "", refusal, NULL, "eval", "no/such/model.gust", "--text", "no/such/text",
+             "--against", "no/such/reference", "--svg", nowhere, "--quiet");
+  /* What was computed is told, whatever becomes of the picture. */
+  const char *full = host_full_file();
+  if (!full) return;
   run_result r =
       run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--ctx", "64", "--chunks",
-               "1", "--against", reference, "--svg", nowhere, "--quiet", (const char *)NULL);
+               "1", "--against", reference, "--svg", full, "--quiet", (const char *)NULL);
   CHECK_EQ_INT(r.code, 1);
-  CHECK_EQ_STR(r.out, "");
-  CHECK_CONTAINS(r.err, "cannot create");
+  CHECK_CONTAINS(r.out, "KL");
+  CHECK_CONTAINS(r.err, "cannot write: No space left on device");
   run_result_clear(&r);
+}
+
+/* --- progress ------------------------------------------------------------------------ */
+
+static bool cancel_at_once(void *user, uint64_t done, uint64_t total) {
+  uint64_t *seen = user;
+  seen[0]++;
+  seen[1] = done;
+  seen[2] = total;
+  return true;
+}
+
+/* What is asked to stop does so after a few tokens, and says how far it came. */
+static void cancelled(const char *path) {
+  gust_model *model = model_open_or_die(path);
+  gust_context *context = context_or_die(model, NULL);
+  int32_t ids[512] = {0};
+  uint64_t seen[3] = {0};
+  evaluation result;
+  gust_error err = {0};
+  evaluation_input input = {.model = context,
+                            .vocab = VOCAB,
+                            .ids = ids,
+                            .chunk = 256,
+                            .chunks = 2,
+                            .bos_id = 1,
+                            .progress = cancel_at_once,
+                            .user = seen};
+  CHECK_EQ_INT(evaluation_run(&result, &input, &err), GUST_E_CANCELLED);
+  CHECK_EQ_STR(err.text, "evaluating was cancelled after 16 of 510 tokens");
+  CHECK(seen[0] == 1 && seen[1] == 16 && seen[2] == 510);
+  CHECK_EQ_INT(gust_context_length(context), 16);
+  gust_context_destroy(context);
+  gust_model_close(model);
 }
 
 /* Logits that overflow are no figures: a final norm of enormous weights. Mapped, since
@@ -399,6 +450,7 @@ int main(void) {
   self(reference);
   table(model, reference);
   picture(model, reference);
+  cancelled(model);
   infinite(reference);
   return check_finish();
 }

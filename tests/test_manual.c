@@ -78,6 +78,7 @@ static void check_requests(const char *text) {
 
 static void test_pages(void) {
   char *listed = check_read_file("docs/meson.build", NULL);
+  char *readme = check_read_file("README.md", NULL);
   for (const cli_command *const *command = command_list; *command; command++) {
     const char *name = (*command)->name;
     char line[128];
@@ -91,8 +92,11 @@ static void test_pages(void) {
     run_result_clear(&page);
     snprintf(line, sizeof line, "'%s'", name);
     CHECK_CONTAINS(listed, line); /* is installed */
+    snprintf(line, sizeof line, "\n| `gust %s", name);
+    CHECK_CONTAINS(readme, line);
   }
   free(listed);
+  free(readme);
   run_result page = run_gust(NULL, "help", "--man", (const char *)NULL);
   for (const cli_command *const *command = command_list; *command; command++) {
     char line[64];

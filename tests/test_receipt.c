@@ -94,6 +94,26 @@ static bool stop_at_once(void *user, uint64_t done, uint64_t total) {
   return true;
 }
 
+static bool note_calls(void *user, uint64_t done, uint64_t total) {
+  char *seen = user;
+  sprintf(seen + strlen(seen), "%d of %d, ", (int)done, (int)total);
+  return false;
+}
+
+/* There is a word every few tokens. */
+static void hash_progress(void) {
+  gust_model *model = demo_model_open("q4");
+  gust_context *context = context_or_die(model, NULL);
+  uint64_t hash = 0;
+  char seen[256] = "";
+  gust_error err = {0};
+  CHECK_EQ_INT(gust_context_logits_hash(context, note_calls, seen, &hash, &err), GUST_OK);
+  CHECK_EQ_STR(seen, "1 of 24, 2 of 24, 3 of 24, 4 of 24, 9 of 24, 14 of 24, 19 of 24, 24 of 24, ");
+  CHECK(hash == demo_model_logits_hash("q4"));
+  gust_context_destroy(context);
+  gust_model_close(model);
+}
+
 static void hash_refusals(void) {
   gust_model *model = demo_model_open("q4");
   const gust_context_options wide = {.kv = GUST_KV_F32}, narrow = {.positions = 23};
@@ -111,6 +131,8 @@ static void hash_refusals(void) {
   CHECK_EQ_INT(gust_context_logits_hash(context, stop_at_once, &calls, &hash, &err),
                GUST_E_CANCELLED);
   CHECK_EQ_INT(calls, 1);
+  CHECK_EQ_STR(err.text, "computing the logits was cancelled after 1 of 24 tokens");
+  CHECK_EQ_INT(gust_context_length(context), 1);
   CHECK_EQ_INT(hash, 5);
   gust_context_destroy(context);
   gust_model_close(model);
@@ -578,6 +600,7 @@ int main(void) {
   }
   hashes();
   hash_refusals();
+  hash_progress();
   errors_of("q8");
   errors_of("q4");
   for (size_t t = 0; t < 4; t++) verify_passes(types[t]);

@@ -468,6 +468,9 @@ static void check_other_model(void) {
   CHECK_EQ_INT(session_journal_open(&journal, path, other, &allowed, &err), GUST_E_ARGUMENT);
   CHECK_CONTAINS(err.text, ": this session was held with another model, demo-q4.gust (");
   CHECK_CONTAINS(err.text, "), not demo-q8.gust (");
+  CHECK_CONTAINS(err.text,
+                 "; use that one, go on with this one by --other-model, or give another "
+                 "--session");
   CHECK_EQ_INT(size_of(path), sizes[3]);
   allowed.other_model = true;
   CHECK_EQ_INT(session_journal_open(&journal, path, other, &allowed, &err), GUST_OK);

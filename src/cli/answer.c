@@ -4,20 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "feed_pace.h"
 #include "interrupt.h"
 #include "os.h"
 #include "progress.h"
 #include "screen_text.h"
 #include "stop_search.h"
 #include "terminal.h"
-
-/* Tokens fed at once: few at first, so that progress shows within half a second where
- * a prompt takes many; then what takes about FEED_SECONDS, but not less than makes
- * reading the weights worth it. Above FEED_MOST the library cuts on its own. */
-#define FEED_FIRST 16u
-#define FEED_LEAST 32u
-#define FEED_MOST 256u
-#define FEED_SECONDS 1.0
 
 /* What the token callback works on. */
 typedef struct answer_producer {
@@ -119,11 +112,11 @@ static double seconds_since(uint64_t begin_ns) {
  * until then stays. The logits are the same however the sequence is cut. */
 static gust_status feed_pieces(gust_context *context, const int32_t *ids, size_t count,
                                progress_line *progress, gust_error *err) {
-  size_t piece = FEED_FIRST;
+  feed_pace pace = {0};
   /* What does not fit is refused as a whole, before anything is computed. */
-  if (count > gust_context_capacity(context) - gust_context_length(context)) piece = count;
+  if (count > gust_context_capacity(context) - gust_context_length(context)) pace.piece = count;
   for (size_t done = 0; done < count;) {
-    size_t n = count - done < piece ? count - done : piece;
+    size_t n = feed_pace_next(&pace, count - done);
     uint64_t begin = os_now_ns();
     gust_status status = gust_context_feed(context, ids + done, n, NULL, NULL, err);
     if (status != GUST_OK) return status;
@@ -131,10 +124,7 @@ static gust_status feed_pieces(gust_context *context, const int32_t *ids, size_t
     if (progress_update(progress, done, count) && done < count)
       return command_error(err, GUST_E_CANCELLED,
                            "reading the prompt was cancelled after %zu of %zu tokens", done, count);
-    double seconds = seconds_since(begin);
-    if (seconds < FEED_SECONDS / 2 && piece < FEED_MOST) piece *= 2;
-    if (seconds > FEED_SECONDS) piece /= 2;
-    if (piece < FEED_LEAST) piece = FEED_LEAST;
+    feed_pace_learn(&pace, seconds_since(begin));
   }
   return GUST_OK;
 }
@@ -217,13 +207,14 @@ void answer_clear(cli_answer *answer) {
 void answer_explain(const cli_answer *answer, const cli_command *command,
                     const gust_context *context, bool limit_given) {
   if (answer->finish == GUST_FINISH_LIMIT && !limit_given)
-    command_note(command, "the answer stops at %zu tokens, the checkpoint's max_new_tokens",
+    command_note(command, "note: the answer stops at %zu tokens, the checkpoint's max_new_tokens",
                  answer->count);
   if (answer->finish == GUST_FINISH_CONTEXT)
-    command_note(command,
-                 "the context is full (%zu of %zu positions), so the answer ends here; start anew "
-                 "or with a larger --ctx",
-                 gust_context_length(context), gust_context_capacity(context));
+    command_note(
+        command,
+        "note: the context is full (%zu of %zu positions), so the answer ends here; start anew "
+        "or with a larger --ctx",
+        gust_context_length(context), gust_context_capacity(context));
 }
 
 const char *answer_finish_name(const cli_answer *answer) {

@@ -189,7 +189,8 @@ static gust_status run_save(chat_state *chat, const char *argument, gust_error *
   FILE *there = special ? NULL : os_fopen(path, "rb");
   if (there) fclose(there);
   if (special) {
-    status = command_error(err, GUST_E_ARGUMENT, "%s: expected a regular file", path);
+    status = command_error(err, GUST_E_ARGUMENT, "%s: expected a regular file, found a %s", path,
+                           os_is_folder(path) ? "folder" : "device or pipe");
   } else if (there && !chat_state_confirm(chat, "that file exists; replace it? [y/N] ")) {
     command_note(chat->command, "nothing was saved");
   } else {

@@ -30,7 +30,8 @@ gust_status chat_transcript_read(const char *path, size_t most, char **text, siz
   *text = NULL;
   *bytes = 0;
   if (output_file_is_special(path)) /* a pipe could keep one waiting for ever */
-    return command_error(err, GUST_E_IO, "%s: expected a regular file", path);
+    return command_error(err, GUST_E_IO, "%s: expected a regular file, found a %s", path,
+                         os_is_folder(path) ? "folder" : "device or pipe");
   FILE *file = os_fopen(path, "rb");
   if (!file) return command_error(err, GUST_E_IO, "%s: cannot open: %s", path, strerror(errno));
   char *data = NULL;

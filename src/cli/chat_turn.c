@@ -9,6 +9,7 @@
 #include "chat_session.h"
 #include "chat_status.h"
 #include "interrupt.h"
+#include "random64.h"
 #include "utf8_check.h"
 
 typedef enum turn_end {
@@ -19,12 +20,8 @@ typedef enum turn_end {
 
 uint64_t chat_turn_seed(uint64_t seed, size_t turn, size_t retries) {
   if (turn == 0 && retries == 0) return seed;
-  /* splitmix64's finalizer (Steele et al. 2014): near seeds give far streams. */
-  uint64_t z =
-      seed + (uint64_t)turn * 0x9e3779b97f4a7c15u + (uint64_t)retries * 0xd1342543de82ef95u;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return z ^ (z >> 31);
+  return gust_mix64(seed + (uint64_t)turn * 0x9e3779b97f4a7c15u +
+                    (uint64_t)retries * 0xd1342543de82ef95u);
 }
 
 /* --- the answer ------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include "input.h"
 #include "interrupt.h"
 #include "kl_chart.h"
+#include "output_file.h"
 
 #define DEFAULT_CHUNK 512u
 #define DEFAULT_WORST 5u
@@ -92,13 +93,13 @@ static gust_status report(const evaluation_pair *pair, const eval_values *values
   evaluation_summary summary = {0};
   gust_status status = evaluation_summarize(&summary, result, err);
   if (status == GUST_OK) status = evaluation_worst(result, places, most, &count, err);
-  if (status == GUST_OK && own->svg.given)
-    status = kl_chart_write(own->svg.text, &summary, path, own->against.text, err);
   if (status == GUST_OK) {
     const evaluation_places worst = {pair->model.model, pair->model.ids, pair->chunk, places,
                                      count};
     status = print_result(result, &summary, &worst, own->json.given, err);
   }
+  if (status == GUST_OK && own->svg.given)
+    status = kl_chart_write(own->svg.text, &summary, path, own->against.text, err);
   evaluation_summary_clear(&summary);
   return status;
 }
@@ -125,7 +126,9 @@ static int eval(const cli_command *command, int argc, char **argv) {
       .chunk = values.own.chunk.given ? (size_t)values.own.chunk.count : DEFAULT_CHUNK,
       .chunks = values.own.chunks.count,
       .note_fewer = !values.model.quiet.given};
-  gust_status status = input_read(values.own.text.text, &text, &pair.bytes, &err);
+  gust_status status = GUST_OK;
+  if (values.own.svg.given) status = output_file_check(values.own.svg.text, &err);
+  if (status == GUST_OK) status = input_read(values.own.text.text, &text, &pair.bytes, &err);
   pair.text = text;
   if (status == GUST_OK)
     status = evaluation_pair_run(&pair, operands[0], values.own.against.text, &result, &err);

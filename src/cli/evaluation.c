@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "feed_pace.h"
+#include "os.h"
 #include "portable_math.h"
 
 /* Positions that both models compute before they are compared: as many logits
@@ -15,13 +17,14 @@ typedef struct evaluator {
   const evaluation_input *input;
   evaluation *result;
   size_t chunk_index;
-  int32_t *chunk;       /* the current chunk's ids */
-  float *reference;     /* [BLOCK][vocab] logits */
-  double *terms;        /* [vocab] exp(logit - largest) of the reference */
-  size_t scored;        /* tokens */
-  bool not_finite;      /* a logit was infinite or NaN ... */
-  size_t bad_place;     /* ... here in the text */
-  bool of_reference;    /* ... of the reference */
+  int32_t *chunk;    /* the current chunk's ids */
+  float *reference;  /* [BLOCK][vocab] logits */
+  double *terms;     /* [vocab] exp(logit - largest) of the reference */
+  size_t scored;     /* tokens */
+  bool not_finite;   /* a logit was infinite or NaN ... */
+  size_t bad_place;  /* ... here in the text */
+  bool of_reference; /* ... of the reference */
+  feed_pace model_pace, reference_pace;
   uint64_t done, total; /* positions computed, for the progress */
 } evaluator;
 
@@ -63,18 +66,12 @@ static evaluation_guess guess(const float *logits, const distribution *d) {
   return (evaluation_guess){(int32_t)d->best, (double)logits[d->best] - d->log_sum};
 }
 
-static bool advance(evaluator *run) {
-  run->done++;
-  const evaluation_input *input = run->input;
-  return input->progress && input->progress(input->user, run->done, run->total);
-}
-
 static bool keep_reference(void *user, size_t position, const float *logits) {
   evaluator *run = user;
   size_t vocab = run->input->vocab;
   if (position >= run->input->chunk / 2)
     memcpy(run->reference + position % BLOCK * vocab, logits, vocab * sizeof *logits);
-  return advance(run);
+  return false;
 }
 
 static bool fail_finite(evaluator *run, size_t place, bool of_reference) {
@@ -87,7 +84,7 @@ static bool fail_finite(evaluator *run, size_t place, bool of_reference) {
 static bool score_model(void *user, size_t position, const float *logits) {
   evaluator *run = user;
   const evaluation_input *input = run->input;
-  if (position < input->chunk / 2) return advance(run);
+  if (position < input->chunk / 2) return false;
   int32_t next = run->chunk[position + 1];
   evaluation_token *token = &run->result->tokens[run->scored];
   *token = (evaluation_token){.place = run->chunk_index * input->chunk + position + 1};
@@ -105,7 +102,27 @@ static bool score_model(void *user, size_t position, const float *logits) {
     token->kl = divergence(reference, &of_reference, run->terms, logits, &of_model, input->vocab);
   }
   run->scored++;
-  return advance(run);
+  return false;
+}
+
+/* Scores `count` ids from `at` of the chunk, in pieces. */
+static gust_status score_block(evaluator *run, gust_context *context, feed_pace *pace, size_t at,
+                               size_t count, gust_logits_fn *fn, gust_error *err) {
+  const evaluation_input *input = run->input;
+  for (size_t n; count > 0; at += n, count -= n) {
+    n = feed_pace_next(pace, count);
+    uint64_t begin = os_now_ns();
+    gust_status status = gust_context_score(context, run->chunk + at, n, fn, run, err);
+    if (status != GUST_OK) return status;
+    feed_pace_learn(pace, (double)(os_now_ns() - begin) * 1e-9);
+    run->done += n;
+    if (input->progress && input->progress(input->user, run->done, run->total) &&
+        run->done < run->total)
+      return command_error(err, GUST_E_CANCELLED,
+                           "evaluating was cancelled after %llu of %llu tokens",
+                           (unsigned long long)run->done, (unsigned long long)run->total);
+  }
+  return GUST_OK;
 }
 
 static gust_status run_chunk(evaluator *run, size_t index, gust_error *err) {
@@ -121,9 +138,9 @@ static gust_status run_chunk(evaluator *run, size_t index, gust_error *err) {
     gust_status status = GUST_OK;
     if (input->reference)
       status =
-          gust_context_score(input->reference, run->chunk + at, count, keep_reference, run, err);
+          score_block(run, input->reference, &run->reference_pace, at, count, keep_reference, err);
     if (status == GUST_OK)
-      status = gust_context_score(input->model, run->chunk + at, count, score_model, run, err);
+      status = score_block(run, input->model, &run->model_pace, at, count, score_model, err);
     if (run->not_finite)
       return command_error(err, GUST_E_FORMAT,
                            "token %zu of the text: expected finite logits%s, found infinity or "

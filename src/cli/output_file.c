@@ -27,7 +27,15 @@ static gust_status open_as(output_file *output, const char *path, bool is_privat
   else
     output->file = is_private ? os_fopen_private(name) : os_fopen(name, "wbx");
   if (output->file) return GUST_OK;
-  return command_error(err, GUST_E_IO, "%s: cannot create: %s", name, strerror(errno));
+  return command_error(err, GUST_E_IO, "%s: cannot create: %s", path, strerror(errno));
+}
+
+gust_status output_file_check(const char *path, gust_error *err) {
+  output_file output;
+  if (output_file_is_special(path) && !os_is_folder(path)) return GUST_OK;
+  gust_status status = output_file_open(&output, path, err);
+  output_file_close(&output, GUST_E_CANCELLED, NULL);
+  return status;
 }
 
 gust_status output_file_open(output_file *output, const char *path, gust_error *err) {
@@ -39,7 +47,8 @@ gust_status output_file_open_private(output_file *output, const char *path, gust
 }
 
 static gust_status write_failed(const output_file *output, gust_error *err) {
-  return command_error(err, GUST_E_IO, "%s: cannot write: %s", output->path, strerror(errno));
+  return command_error(err, GUST_E_IO, "%s: cannot write: %s", output->path,
+                       strerror(os_stream_errno()));
 }
 
 gust_status output_file_write(output_file *output, const void *data, size_t bytes,

@@ -20,6 +20,10 @@ gust_status output_file_open(output_file *output, const char *path, gust_error *
 /* The same of a file that only its owner may read. */
 gust_status output_file_open_private(output_file *output, const char *path, gust_error *err);
 
+/* Fails as output_file_open would, and leaves nothing behind: for whoever computes for
+ * long before there is something to write. A device or pipe is only looked at then. */
+gust_status output_file_check(const char *path, gust_error *err);
+
 gust_status output_file_write(output_file *output, const void *data, size_t bytes, gust_error *err);
 
 /* With GUST_OK puts the file on the disk and in its place, else removes what there is of it.

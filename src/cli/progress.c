@@ -64,6 +64,7 @@ static void draw(progress_line *progress, const char *line, unsigned length) {
 
 bool progress_update(void *user, uint64_t done, uint64_t total) {
   progress_line *progress = user;
+  if (interrupt_signal() != 0) return true; /* no news of what ends now */
   if (progress->shown) {
     uint64_t now = os_now_ns();
     if (now - progress->begun_ns >= SILENT_NS && now - progress->last_ns >= INTERVAL_NS) {
@@ -75,7 +76,7 @@ bool progress_update(void *user, uint64_t done, uint64_t total) {
       progress->last_ns = now;
     }
   }
-  return interrupt_signal() != 0;
+  return false;
 }
 
 void progress_end(progress_line *progress) {

@@ -186,7 +186,8 @@ static gust_status check_model(session_journal *journal, gust_error *err) {
   if (!journal->options.other_model)
     return command_error(err, GUST_E_ARGUMENT,
                          "%s: this session was held with another model, %s (%016llx), not %s "
-                         "(%016llx); use that one or give another --session",
+                         "(%016llx); use that one, go on with this one by --other-model, or give "
+                         "another --session",
                          journal->path, content->model_name,
                          (unsigned long long)content->fingerprint, name,
                          (unsigned long long)journal->fingerprint);
