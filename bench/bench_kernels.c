@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ascending.h"
 #include "bandwidth_probe.h"
+#include "cli/ascending.h"
 #include "kernel_cases.h"
 #include "multiply_probe.h"
 #include "os.h"

@@ -28,7 +28,7 @@ static const cli_option own_options[] = {
      .place = offsetof(bench_own, synthetic)},
     {.name = "type",
      .kind = OPTION_CHOICE,
-     .argument = "q4|q8|bf16|f32",
+     .argument = MATRIX_TYPES,
      .help = "type of the random weights; default q4",
      .place = offsetof(bench_own, type)},
     {.name = "prompt",
@@ -151,7 +151,7 @@ static int bench(const cli_command *command, int argc, char **argv) {
 const cli_command command_bench = {
     .name = "bench",
     .summary = "measure tokens per second, and the machine's limit",
-    .synopsis = "MODEL | --synthetic SHAPE [--type q4|q8|bf16|f32] [options]",
+    .synopsis = "MODEL | --synthetic SHAPE [--type " MATRIX_TYPES "] [options]",
     .description =
         "Measures reading a prompt (prefill) and going on token by token (decode): the median of "
         "several repetitions, with the least and the most. Beside them stand what the machine "

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ascending.h"
+#include "cli/ascending.h"
 #include "kernels.h"
 #include "model.h"
 #include "multiply_probe.h"
@@ -40,24 +40,31 @@ static gust_status measure_bandwidth(doctor_findings *f, gust_pool *pool,
   return status;
 }
 
+static gust_status predict_model(const doctor_findings *f, doctor_model *model, const char *type,
+                                 gust_error *err) {
+  gust_header header;
+  gust_status status = gust_synthetic_header(&header, DOCTOR_SHAPE, type, err);
+  if (status) return status;
+  prediction_basis basis = {.level = f->level,
+                            .eight_bits = strcmp(type, "q8") == 0,
+                            .bandwidth = f->bandwidth,
+                            .multiply_peak = f->multiply_peak,
+                            .memory_available = f->facts.memory_available};
+  status =
+      model_context_bytes(&header, PREDICTION_POSITIONS, f->threads, &basis.context_bytes, err);
+  model->type = type;
+  model->cost = model_cost_of(&header);
+  model->prediction = predict(&model->cost, &basis);
+  gust_header_clear(&header);
+  return status;
+}
+
 static gust_status predict_models(doctor_findings *f, gust_error *err) {
   static const char *const types[DOCTOR_MODELS] = {"q4", "q8"};
-  for (size_t i = 0; i < DOCTOR_MODELS; i++) {
-    doctor_model *model = &f->models[i];
-    gust_header header;
-    gust_status status = gust_synthetic_header(&header, DOCTOR_SHAPE, types[i], err);
-    if (status) return status;
-    const prediction_basis basis = {.level = f->level,
-                                    .eight_bits = i == 1,
-                                    .bandwidth = f->bandwidth,
-                                    .multiply_peak = f->multiply_peak,
-                                    .memory_available = f->facts.memory_available};
-    model->type = types[i];
-    model->cost = model_cost_of(&header);
-    model->prediction = predict(&model->cost, &basis);
-    gust_header_clear(&header);
-  }
-  return GUST_OK;
+  gust_status status = GUST_OK;
+  for (size_t i = 0; i < DOCTOR_MODELS && !status; i++)
+    status = predict_model(f, &f->models[i], types[i], err);
+  return status;
 }
 
 gust_status doctor_examine(doctor_findings *f, const char *cpu, unsigned threads,

@@ -6,9 +6,6 @@
 
 #include "model.h"
 
-/* Everything but weights and cache: an estimate. */
-#define SCRATCH_BYTES ((uint64_t)64 << 20)
-
 /* A mapped file's share of what the same weights give in huge pages. Held in 4 KiB
  * pages it was 13 to 24 of 33.5 GB/s (two cores of a Xeon), in folios of 2 MiB all of
  * it (docs/BENCHMARKS.md); nothing tells beforehand which. The middle of 0.39 to 1. */
@@ -43,8 +40,7 @@ static void find_fractions(prediction *result, const prediction_basis *basis) {
 
 prediction predict(const model_cost *cost, const prediction_basis *basis) {
   uint64_t available = basis->memory_available;
-  uint64_t beside = cost->kv_bytes_per_position * PREDICTION_POSITIONS + SCRATCH_BYTES;
-  prediction result = {.peak_memory = cost->file_bytes + beside,
+  prediction result = {.peak_memory = cost->file_bytes + basis->context_bytes,
                        .decode_tps = (double)NAN,
                        .prefill_tps = (double)NAN};
   result.copy = gust_auto_copies(cost->file_bytes, available);

@@ -10,6 +10,7 @@ typedef struct prediction_basis {
   double bandwidth;          /* bytes per second, the probe's */
   double multiply_peak;      /* multiply-adds per second; 0: unknown */
   uint64_t memory_available; /* bytes; 0: unknown */
+  uint64_t context_bytes;    /* of PREDICTION_POSITIONS: model_context_bytes */
 } prediction_basis;
 
 typedef enum prediction_limit {
@@ -20,8 +21,7 @@ typedef enum prediction_limit {
 } prediction_limit;
 
 typedef struct prediction {
-  uint64_t peak_memory;   /* bytes: weights, scratch, and the cache of
-                             PREDICTION_POSITIONS */
+  uint64_t peak_memory;   /* bytes: the file, and a context of PREDICTION_POSITIONS */
   bool copy;              /* what --load auto would do; else the file is mapped */
   bool measured;          /* the fractions were, for this level and type; else they are assumed */
   double decode_fraction; /* of the bandwidth; NaN: none is known */

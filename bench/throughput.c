@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "ascending.h"
+#include "cli/ascending.h"
 #include "os.h"
 #include "random64.h"
 #include "status.h"

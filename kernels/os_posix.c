@@ -213,7 +213,8 @@ bool os_lock(os_file file, bool *busy) {
   do result = flock((int)file, LOCK_EX | LOCK_NB);
   while (result != 0 && errno == EINTR);
   *busy = result != 0 && errno == EWOULDBLOCK;
-  return result == 0;
+  bool none_here = result != 0 && (errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK);
+  return result == 0 || none_here;
 }
 
 bool os_is_at(os_file file, const char *path) {
@@ -397,6 +398,11 @@ bool os_may_replace(const char *path) {
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
+bool os_is_link(const char *path) {
+  struct stat st;
+  return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 uint64_t os_free_disk(const char *path) {
   struct statvfs disk;
   char *folder = folder_of(path);
@@ -413,6 +419,29 @@ bool os_same_file(const char *a, const char *b) {
 
 FILE *os_fopen(const char *path, const char *mode) {
   return fopen(path, mode);
+}
+
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  return errno;
+}
+
+FILE *os_fopen_private(const char *path) {
+  os_file fd = os_create_private(path);
+  FILE *file = fd == -1 ? NULL : fdopen((int)fd, "wb");
+  if (file || fd == -1) return file;
+  int error = errno;
+  os_close(fd);
+  os_remove(path);
+  errno = error;
+  return NULL;
+}
+
+bool os_sync_stream(FILE *file) {
+  return fflush(file) == 0 && sync_fd(fileno(file));
 }
 
 /* --- folders and paths ------------------------------------------------------ */

@@ -382,6 +382,24 @@ FILE *os_fopen(const char *path, const char *mode) {
   return file;
 }
 
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  unsigned long code = _doserrno;
+  bool unread = code == ERROR_NO_DATA || code == ERROR_PIPE_NOT_CONNECTED;
+  return errno == EINVAL && unread ? EPIPE : errno;
+}
+
+FILE *os_fopen_private(const char *path) {
+  return os_fopen(path, "wbx"); /* as os_create_private */
+}
+
+bool os_sync_stream(FILE *file) {
+  return fflush(file) == 0 && os_sync((os_file)_get_osfhandle(_fileno(file)));
+}
+
 /* --- mapping ---------------------------------------------------------------------- */
 
 struct os_map_watch {
@@ -551,6 +569,13 @@ bool os_may_replace(const char *path) {
                  !(info.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY);
   os_close(file);
   return regular;
+}
+
+bool os_is_link(const char *path) {
+  wchar_t *wide = wide_path(path);
+  DWORD attributes = wide ? GetFileAttributesW(wide) : INVALID_FILE_ATTRIBUTES;
+  free(wide);
+  return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_REPARSE_POINT);
 }
 
 bool os_same_file(const char *a, const char *b) {

@@ -11,8 +11,8 @@ static gust_status text_to_ids(const gust_header *header, const char *text, size
   gust_status status =
       gust_tokenizer_create(&tokenizer, header->tokenizer, header->tokenizer_bytes, where, err);
   if (status) return status;
-  status =
-      gust_tokenizer_text_to_ids(tokenizer, text, bytes, false, true, NULL, 0, ids, count, err);
+  status = gust_tokenizer_text_to_ids(tokenizer, text, bytes, GUST_ENDS_NONE, true, NULL, 0, ids,
+                                      count, err);
   gust_tokenizer_destroy(tokenizer);
   return status;
 }

@@ -51,7 +51,9 @@ static gust_status add_shard(checkpoint *c, char *name, gust_error *err) {
 
 /* A file of this very folder and nothing else. */
 static bool name_is_plain(const char *name) {
-  return *name && *name != '.' && !strpbrk(name, "/\\:");
+  if (!*name || *name == '.' || strpbrk(name, "/\\:")) return false;
+  while (*name && !gust_control_bytes(name)) name++;
+  return !*name;
 }
 
 static gust_status shard_of_member(const json_file *index, const json_value *member, char **name,

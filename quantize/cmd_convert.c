@@ -36,7 +36,7 @@ static const cli_option own_options[] = {
      .place = offsetof(convert_values, output)},
     {.name = "type",
      .kind = OPTION_CHOICE,
-     .argument = "q4|q8|bf16|f32",
+     .argument = MATRIX_TYPES,
      .help = "type of the matrices; default q4",
      .place = offsetof(convert_values, type)},
     {.name = "calibrate",
@@ -55,9 +55,11 @@ static const cli_option own_options[] = {
     {.name = "target-bits",
      .kind = OPTION_REAL,
      .argument = "B",
-     .help = "q8 instead of q4 where it helps most for its bytes, up to B bits per weight on "
-             "average over the matrices that are either",
-     .low = 0.5,
+     .help =
+         "q8 instead of q4 where it helps most for its bytes, up to B bits per weight on "
+         "average over the matrices that are either; a checkpoint allows what all q4 come to up "
+         "to all q8, 4.3 to 8.3 where no matrix is padded",
+     .low = 4.25,
      .high = 64,
      .place = offsetof(convert_values, target_bits)},
     {.name = "against-source",
@@ -110,7 +112,15 @@ static char *default_target(const char *folder, const char *type) {
 
 /* --- the result -------------------------------------------------------------------- */
 
-static void print_table(const gust_convert_report *report, const char *target) {
+/* What --target-bits is about: bits per weight of the matrices that are q4 or q8. */
+static double quantized_bits(const gust_convert_report *report) {
+  const gust_convert_part *q4 = &report->parts[GUST_TYPE_Q4], *q8 = &report->parts[GUST_TYPE_Q8];
+  uint64_t parameters = q4->parameters + q8->parameters;
+  return parameters ? 8.0 * (double)(q4->bytes + q8->bytes) / (double)parameters : 0;
+}
+
+static void print_table(const gust_convert_report *report, const char *target,
+                        const option_value *target_bits) {
   printf("%-6s %8s %16s %12s %12s %12s\n", "type", "tensors", "parameters", "bytes", "bits/weight",
          "rms error");
   for (int type = 0; type < GUST_TYPE_COUNT; type++) {
@@ -126,6 +136,9 @@ static void print_table(const gust_convert_report *report, const char *target) {
          human_bytes(to, (double)report->file_bytes), (unsigned long long)report->file_bytes,
          human_bytes(from, (double)report->source_bytes), human_duration(time, report->seconds),
          report->bits_per_weight);
+  if (target_bits->given)
+    printf("%-22s %.3f of at most %g, over the q4 and q8 matrices\n", "target bits",
+           quantized_bits(report), target_bits->real);
   if (report->calibration_tokens)
     printf("%-22s %llu tokens\n", "calibrated on", (unsigned long long)report->calibration_tokens);
 }
@@ -156,12 +169,16 @@ static void print_parts(json_out *json, const gust_convert_report *report) {
 /* "tensors" is the same list as of `gust inspect`; `model` is the file just
  * written. */
 static void print_json(const gust_convert_report *report, const char *target,
-                       const gust_model *model) {
+                       const option_value *target_bits, const gust_model *model) {
   json_out json = {.file = stdout};
   json_out_open_object(&json, NULL, true);
   json_out_string(&json, "file", target);
   json_out_count(&json, "file_bytes", report->file_bytes);
   json_out_real(&json, "bits_per_weight", report->bits_per_weight);
+  if (target_bits->given) {
+    json_out_real(&json, "target_bits", target_bits->real);
+    json_out_real(&json, "quantized_bits_per_weight", quantized_bits(report));
+  }
   json_out_count(&json, "parameters", report->parameters);
   json_out_count(&json, "source_bytes", report->source_bytes);
   json_out_count(&json, "resumed_tensors", report->resumed);
@@ -284,9 +301,9 @@ static gust_status report(const cli_command *command, const convert_values *valu
   gust_status status = model_options_look(&model, target, err);
   if (status != GUST_OK) return status;
   if (values->json.given) {
-    print_json(report, target, model);
+    print_json(report, target, &values->target_bits, model);
   } else {
-    print_table(report, target);
+    print_table(report, target, &values->target_bits);
     print_receipt(model);
   }
   if (!values->quiet.given) try_template(command, model);
@@ -335,6 +352,8 @@ static int convert(const cli_command *command, int argc, char **argv) {
   model_values running = {.threads = values.threads, .cpu = values.cpu, .quiet = values.quiet};
   if (code == OPTIONS_GO) code = model_options_check(command, &running);
   if (code != OPTIONS_GO) return code;
+  if (values.against_chunks.given && !values.against_source.given)
+    return command_misuse(command, "--against-chunks goes with --against-source; give both");
   gust_type type = GUST_TYPE_Q4;
   if (values.type.given) gust_type_parse(values.type.text, &type); /* the table knows the names */
   char *named = NULL;
@@ -343,6 +362,10 @@ static int convert(const cli_command *command, int argc, char **argv) {
   if (!target)
     return command_misuse(command, "'%s' gives the file no name; give one with -o FILE",
                           operands[0]);
+  if (strcmp(target, "-") == 0)
+    return command_misuse(command,
+                          "-o: expected the name of a file, found '-'; a .gust file cannot be "
+                          "written to standard output: give it a name");
   interrupt_install();
   gust_error err = {0};
   gust_status status = convert_folder(command, &values, &running, operands[0], type, target, &err);
@@ -353,7 +376,7 @@ static int convert(const cli_command *command, int argc, char **argv) {
 const cli_command command_convert = {
     .name = "convert",
     .summary = "turn a Hugging Face checkpoint folder into one .gust file",
-    .synopsis = "SRC_DIR [-o FILE] [--type q4|q8|bf16|f32] [options]",
+    .synopsis = "SRC_DIR [-o FILE] [--type " MATRIX_TYPES "] [options]",
     .description =
         "Reads config.json, the tokenizer, the chat template and all weights of a Mistral- or "
         "Llama-shaped checkpoint and writes them as one file, which appears under its name when "

@@ -145,7 +145,7 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
                   .options = options ? *options : defaults,
                   .writer = FILE_WRITER_NONE};
   if ((unsigned)c.options.type >= GUST_TYPE_COUNT)
-    return gust_fail(err, GUST_E_ARGUMENT, "type: expected q4, q8, bf16 or f32, found %u",
+    return gust_fail(err, GUST_E_ARGUMENT, "type: expected " GUST_TYPE_NAMES ", found %u",
                      (unsigned)c.options.type);
   if (c.options.target_bits > 0 && c.options.type != GUST_TYPE_Q4)
     return gust_fail(err, GUST_E_ARGUMENT,

@@ -35,8 +35,8 @@ static gust_status count_tokens(const conversion *c, const char *folder, const c
   gust_status status = gust_tokenizer_create(&tokenizer, c->header.tokenizer,
                                              c->header.tokenizer_bytes, folder, err);
   if (!status)
-    status =
-        gust_tokenizer_text_to_ids(tokenizer, text, bytes, true, true, NULL, 0, &ids, count, err);
+    status = gust_tokenizer_text_to_ids(tokenizer, text, bytes, GUST_ENDS_BOTH, true, NULL, 0, &ids,
+                                        count, err);
   free(ids);
   gust_tokenizer_destroy(tokenizer);
   return status;

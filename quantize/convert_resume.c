@@ -38,6 +38,25 @@ static gust_status identify(conversion *c, journal_identity *identity, gust_erro
   return GUST_OK;
 }
 
+/* A partial file begins with a header, or where that is to come, with zeros. */
+static bool may_be_partial(const file_writer *writer) {
+  static const char begins[2][8] = {GUST_FORMAT_MAGIC, ""};
+  char begin[8];
+  return file_writer_get(writer, begin, sizeof begin, 0) &&
+         (memcmp(begin, begins[0], 8) == 0 || memcmp(begin, begins[1], 8) == 0);
+}
+
+/* What nobody can have meant by that name is not overwritten. */
+static gust_status fail_foreign(file_writer *writer, gust_error *err) {
+  gust_status status = gust_fail(
+      err, GUST_E_ARGUMENT,
+      "%s: expected none, or what an interrupted conversion left, found another file; move "
+      "it, or give another name",
+      writer->partial);
+  file_writer_close(writer, true);
+  return status;
+}
+
 gust_status conversion_open_target(conversion *c, gust_error *err) {
   uint64_t found;
   c->journal = (convert_journal){
@@ -46,6 +65,7 @@ gust_status conversion_open_target(conversion *c, gust_error *err) {
   if (!status) status = file_writer_open(&c->writer, c->target_path, &found, err);
   if (status) return status;
   journal_finding finding = journal_look(&c->journal, found);
+  if (finding == JOURNAL_OTHER && !may_be_partial(&c->writer)) return fail_foreign(&c->writer, err);
   c->found = c->resuming = finding == JOURNAL_OURS;
   if (c->resuming) conversion_note(c, "going on with a conversion that was interrupted");
   if (finding == JOURNAL_OTHER)

@@ -16,7 +16,10 @@ static gust_status fail_write(const file_writer *writer, const char *what, gust_
   full = full || error == EDQUOT;
 #endif
   if (full) advice = "the disk is full: free some space, or write to another disk";
-  if (error == EFBIG) advice = "the file may not grow so large here: raise the limit (ulimit -f)";
+  if (error == EFBIG)
+    advice =
+        "the file may not grow so large: write to another disk (FAT32 ends at 4 GiB), or raise "
+        "the limit (ulimit -f)";
   return gust_fail(err, GUST_E_IO, "%s: expected to %s it, found: %s; %s", writer->target, what,
                    strerror(error), advice);
 }

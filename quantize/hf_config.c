@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "json_file.h"
+#include "lfs_pointer.h"
 
 #define MAX_TEMPLATE_BYTES (1u << 20)
 
@@ -330,6 +331,11 @@ static gust_status template_from_file(const char *path, char **text, gust_error 
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: expected 1 to %u bytes of text without NUL, found %zu bytes", path,
                      MAX_TEMPLATE_BYTES, bytes);
+  }
+  gust_status pointer = lfs_pointer_refuse(file.data, file.bytes, path, err);
+  if (pointer) {
+    whole_file_free(&file);
+    return pointer;
   }
   *text = file.data;
   return GUST_OK;

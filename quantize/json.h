@@ -33,6 +33,10 @@ typedef enum json_type {
 typedef struct json_document json_document;
 typedef struct json_value json_value; /* lives as long as its document */
 
+/* Adds to what json_parse says of a file that was downloaded what can be done about it;
+ * returns `status`. */
+gust_status json_advise(gust_status status, gust_error *err);
+
 /* Parses one value with nothing but white space around it. The document refers
  * to `text` and `where` (a path, for errors): both must outlive it. Inputs of
  * 4 GiB and more are refused. GUST_E_FORMAT or GUST_E_MEMORY. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lfs_pointer.h"
+
 /* Configuration files are small; an index of a thousand shards is not larger. */
 #define MAX_JSON_BYTES (64u << 20)
 
@@ -39,9 +41,11 @@ gust_status json_file_open(json_file *file, const char *folder, const char *name
                            file->path, MAX_JSON_BYTES, file->text.bytes)
                : whole_file_fail(&file->text, file->path, "a readable file",
                                  "; give the folder of a Hugging Face checkpoint", err);
-  gust_status status =
-      json_parse(&file->doc, file->text.data, file->text.bytes, file->path, JSON_UNIQUE_KEYS, err);
+  gust_status status = lfs_pointer_refuse(file->text.data, file->text.bytes, file->path, err);
   if (status) return status;
+  status =
+      json_parse(&file->doc, file->text.data, file->text.bytes, file->path, JSON_UNIQUE_KEYS, err);
+  if (status) return json_advise(status, err);
   const json_value *root = json_root(file->doc);
   if (!json_is(root, JSON_OBJECT))
     return json_fail(file->doc, root, GUST_E_FORMAT, err, "expected an object, found %s",

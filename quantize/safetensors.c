@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "lfs_pointer.h"
 
 /* What the reference implementation allows. */
 #define MAX_HEADER_BYTES 100000000u
@@ -191,6 +192,8 @@ static gust_status check_cover(safetensors_file *file, gust_error *err) {
 }
 
 static gust_status read_header(safetensors_file *file, gust_error *err) {
+  gust_status pointer = lfs_pointer_refuse(file->map.data, file->map.bytes, file->path, err);
+  if (pointer) return pointer;
   if (file->map.bytes < LENGTH_BYTES)
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: expected a safetensors file of at least 8 bytes, found %zu; download it "
@@ -209,6 +212,7 @@ static gust_status read_header(safetensors_file *file, gust_error *err) {
   json_document *doc = NULL;
   gust_status status = json_parse(&doc, (const char *)file->map.data + LENGTH_BYTES, (size_t)length,
                                   file->path, JSON_UNIQUE_KEYS, err);
+  status = json_advise(status, err);
   header_reader r = {file, doc, file->map.bytes - file->data_begin, err};
   if (!status) status = read_entries(&r);
   json_free(doc);
@@ -222,8 +226,9 @@ gust_status safetensors_open(safetensors_file *file, const char *path, gust_erro
   if (!file->path) return gust_fail_memory(err, "path", path_bytes);
   memcpy(file->path, path, path_bytes);
   if (!os_map_file(&file->map, path))
-    return gust_fail(err, GUST_E_IO, "%s: expected a readable safetensors file, found: %s", path,
-                     strerror(errno));
+    return gust_fail(err, GUST_E_IO, "%s: expected a readable safetensors file, found: %s%s", path,
+                     os_error_text(errno),
+                     errno == ENOENT ? "; the checkpoint is incomplete: download it again" : "");
   gust_status status = read_header(file, err);
   gust_status changed = safetensors_check(file, err);
   return changed ? changed : status;

@@ -218,16 +218,12 @@ static gust_status take_results(const group_job *job, size_t panels, packed_tens
   return GUST_OK;
 }
 
-static bool has_row_codes(gust_type type) {
-  return type == GUST_TYPE_Q8 || type == GUST_TYPE_Q4;
-}
-
 /* Packs `count` panels from job->first_panel, of `panels`, while the group before
  * them is written. */
 static gust_status pack_group(group_job *job, size_t count, size_t panels, packed_tensor *tensor,
                               gust_error *err) {
   tensor_packer *packer = job->packer;
-  size_t code_bytes = has_row_codes(job->type) ? gust_row_code_bytes(panels) : 0;
+  size_t code_bytes = gust_type_is_quantized(job->type) ? gust_row_code_bytes(panels) : 0;
   size_t bytes = count * job->panel_bytes;
   bool first = job->first_panel == 0, last = job->first_panel + count == panels;
   gust_status status = reserve_group(packer, bytes + code_bytes, err);

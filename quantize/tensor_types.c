@@ -55,7 +55,7 @@ static gust_status keep_one(gust_header *header, const char *rule, bool *kept, g
   gust_type type;
   if (!equals || equals == rule || !gust_type_parse(equals + 1, &type))
     return gust_fail(err, GUST_E_ARGUMENT,
-                     "keep: expected PATTERN=TYPE with type q4, q8, bf16 or f32, found '%.200s'",
+                     "keep: expected PATTERN=TYPE with type " GUST_TYPE_NAMES ", found '%.200s'",
                      rule);
   size_t found = 0;
   for (size_t i = 0; i < header->tensor_count; i++) {
@@ -159,9 +159,10 @@ gust_status tensor_types_choose(gust_header *header, const tensor_sensitivity *s
   set_free(header, kept, GUST_TYPE_Q4);
   double least = tensor_types_bits(header), weights = 0;
   if (!(bits >= least && bits <= most))
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "target bits: expected %.3f (all q4) to %.3f (all q8), found %.3f",
-                     shown(least), most, bits);
+    return gust_fail(
+        err, GUST_E_ARGUMENT,
+        "--target-bits: expected %.3f (all q4) to %.3f (all q8) for this checkpoint, found %.3f",
+        shown(least), most, bits);
   for (size_t i = 0; i < header->tensor_count; i++)
     if (tensor_types_is_quantized(&header->tensors[i])) weights += weights_of(&header->tensors[i]);
   return raise_best(header, sensitivities, kept, (bits - least) * weights / 8, err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json_file.h"
+#include "lfs_pointer.h"
 
 /* Far more than any tokenizer takes. */
 #define MAX_TOKENIZER_BYTES ((size_t)1 << 30)
@@ -27,7 +28,7 @@ static gust_status open_input(input *in, const char *folder, const char *name, g
   if (!in->path) return gust_fail_memory(err, "a path", strlen(folder) + strlen(name) + 2);
   if (!path_exists(in->path)) return GUST_OK;
   in->present = whole_file_read(&in->file, in->path, MAX_TOKENIZER_BYTES);
-  if (in->present) return GUST_OK;
+  if (in->present) return lfs_pointer_refuse(in->file.data, in->file.bytes, in->path, err);
   return whole_file_fail(&in->file, in->path, "a readable file", "", err);
 }
 

@@ -464,7 +464,7 @@ gust_status gust_import_tokenizer_json(const uint8_t *bytes, size_t count, const
   importer im = {.vocabulary = vocabulary, .err = err};
   gust_status status =
       json_parse(&im.doc, (const char *)bytes, count, where, JSON_UNIQUE_KEYS, err);
-  if (status) return status;
+  if (status) return json_advise(status, err);
   status = import_document(&im);
   piece_index_clear(&im.index);
   json_free(im.doc);

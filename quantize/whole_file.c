@@ -35,8 +35,8 @@ bool whole_file_read(whole_file *file, const char *path, size_t most) {
 gust_status whole_file_fail(const whole_file *file, const char *path, const char *expected,
                             const char *advice, gust_error *err) {
   if (errno == ENOMEM) return gust_fail_memory(err, path, file->bytes + 1);
-  return gust_fail(err, GUST_E_IO, "%s: expected %s, found: %s%s", path, expected, strerror(errno),
-                   advice);
+  return gust_fail(err, GUST_E_IO, "%s: expected %s, found: %s%s", path, expected,
+                   os_error_text(errno), advice);
 }
 
 void whole_file_free(whole_file *file) {

@@ -27,6 +27,16 @@ bool gust_type_parse(const char *name, gust_type *type) {
   return false;
 }
 
+bool gust_type_is_quantized(gust_type type) {
+  switch (type) {
+    case GUST_TYPE_F32:
+    case GUST_TYPE_BF16: return false;
+    case GUST_TYPE_Q8:
+    case GUST_TYPE_Q4: return true;
+  }
+  return false;
+}
+
 /* --- configuration --------------------------------------------------------- */
 
 typedef struct size_range {

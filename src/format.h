@@ -28,6 +28,12 @@ typedef enum gust_type {
 
 const char *gust_type_name(gust_type type);              /* "f32" ... */
 bool gust_type_parse(const char *name, gust_type *type); /* false: unknown */
+/* All of them, for messages. */
+#define GUST_TYPE_NAMES "q4, q8, bf16 or f32"
+
+/* Whether its matrices are codes with scales, to be multiplied with quantized
+ * activations, and end with row codes; the others hold floats. */
+bool gust_type_is_quantized(gust_type type);
 
 typedef enum gust_arch { GUST_ARCH_LLAMA = 0, GUST_ARCH_MISTRAL = 1 } gust_arch;
 

@@ -8,6 +8,7 @@
 #include "checksum.h"
 #include "format.h"
 #include "format_layout.h"
+#include "unicode_classes.h"
 
 #define DAMAGED "the file is damaged: download or convert it again"
 
@@ -223,7 +224,14 @@ static gust_status take_name(gust_decoding *d, gust_cursor *c, const char *tag, 
   if (!*name) return gust_fail_memory(d->err, "a name in the file header", (size_t)bytes + 1);
   memcpy(*name, text, bytes);
   (*name)[bytes] = 0;
-  return GUST_OK;
+  size_t at = 0;
+  while (at < bytes && !gust_control_bytes(*name + at)) at++;
+  if (at == bytes && gust_utf8_valid(*name, bytes)) return GUST_OK;
+  return gust_fail(
+      d->err, GUST_E_FORMAT,
+      "%s: section %s: entry %zu: expected a name in UTF-8 without control characters, "
+      "found '%.80s'; " DAMAGED,
+      d->path, tag, index, *name);
 }
 
 static gust_status fail_entry(gust_decoding *d, const char *tag, size_t index) {

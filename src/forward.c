@@ -32,7 +32,7 @@ typedef struct token_stage {
 } token_stage;
 
 static bool is_quantized(const gust_matrix *m) {
-  return m->type == GUST_TYPE_Q4 || m->type == GUST_TYPE_Q8;
+  return gust_type_is_quantized(m->type);
 }
 
 /* A lone token's small stages are cheaper done at once than handed out. */

@@ -230,17 +230,21 @@ GUST_API gust_status gust_model_verify(const gust_model *model, gust_progress_fn
 
 /* --- Text ----------------------------------------------------------------- */
 
-#define GUST_TOKENIZE_BOS 1u     /* put the begin-of-sequence id first */
+#define GUST_TOKENIZE_BOS 1u     /* begin with what the tokenizer puts before a text: <s> */
 #define GUST_TOKENIZE_SPECIAL 2u /* read special tokens spelled in the text */
+#define GUST_TOKENIZE_EOS                                        \
+  4u /* with GUST_TOKENIZE_BOS: end with what it puts after one, \
+      * mostly nothing; not for a text to be gone on with */
 
 /* Text (any bytes; what is no UTF-8 becomes byte tokens) to ids in
  * [0, vocab_size), exactly as the checkpoint's tokenizer does. `flags` are the
- * two above; others are ignored. *ids is to be
+ * three above; others are ignored. *ids is to be
  * freed; NULL when *count is 0. */
 GUST_API gust_status gust_tokenize(const gust_model *model, const char *text, size_t bytes,
                                    unsigned flags, int32_t **ids, size_t *count, gust_error *err);
 
-/* Ids to text, piece by piece. Special tokens yield nothing. Whole UTF-8
+/* Ids to text, piece by piece. Special tokens yield nothing, nor do ids that only pad the
+ * vocabulary. Whole UTF-8
  * characters only: bytes of an unfinished one wait for the next id, bytes that
  * can be no character become U+FFFD. */
 typedef struct gust_decoder gust_decoder;
@@ -436,7 +440,8 @@ typedef struct gust_sampling {
   uint64_t seed;
 } gust_sampling;
 
-/* The checkpoint's generation defaults; seed 0. */
+/* The checkpoint's generation defaults, and for what it left out temperature 0.7, top-k 50,
+ * top-p 0.95, min-p 0, repeat penalty 1; seed 0. */
 GUST_API gust_sampling gust_model_sampling(const gust_model *model);
 /* The checkpoint's own limit on new tokens, or 0. */
 GUST_API uint32_t gust_model_max_new_tokens(const gust_model *model);

@@ -170,6 +170,41 @@ gust_status gust_model_check_file(const gust_model *model, gust_error *err) {
   return gust_fail_changed(err, model->path, model->map.bytes, bytes);
 }
 
+/* Whether it is a folder from which gust convert makes a file. */
+static bool is_checkpoint(const char *folder) {
+  static const char name[] = "/config.json";
+  size_t bytes = strlen(folder);
+  char *path = malloc(bytes + sizeof name);
+  if (!path) return false;
+  memcpy(path, folder, bytes);
+  memcpy(path + bytes, name, sizeof name);
+  uint64_t length;
+  os_file file = os_open_read(path, &length);
+  free(path);
+  if (file == -1) return false;
+  os_close(file);
+  return true;
+}
+
+/* What goes by that name instead of a file, from errno on. */
+static gust_status fail_open(const char *path, gust_error *err) {
+  int reason = errno;
+  if (os_is_folder(path) && is_checkpoint(path))
+    return gust_fail(err, GUST_E_IO,
+                     "%s: expected a .gust file, found a checkpoint's folder; make one with: gust "
+                     "convert %s",
+                     path, path);
+  if (os_is_folder(path))
+    return gust_fail(err, GUST_E_IO, "%s: expected a .gust file, found a folder; give the file",
+                     path);
+  if (reason == ENOTSUP)
+    return gust_fail(err, GUST_E_IO,
+                     "%s: expected a .gust file, found a device or pipe; give the file's name",
+                     path);
+  return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
+                   os_error_text(reason));
+}
+
 /* `most`: the file's length when something else follows it, or 0. */
 static gust_status open_header(gust_model *model, const char *path, uint64_t most,
                                gust_error *err) {
@@ -177,9 +212,7 @@ static gust_status open_header(gust_model *model, const char *path, uint64_t mos
   model->path = malloc(path_bytes);
   if (!model->path) return gust_fail_memory(err, "a path", path_bytes);
   memcpy(model->path, path, path_bytes);
-  if (!os_map_file(&model->map, path))
-    return gust_fail(err, GUST_E_IO, "%s: cannot open: %s; expected a .gust file", path,
-                     strerror(errno));
+  if (!os_map_file(&model->map, path)) return fail_open(path, err);
   if (model->map.bytes < GUST_PROLOGUE_BYTES)
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: expected a .gust file of at least %u bytes, found %zu; convert the model "

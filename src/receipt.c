@@ -4,7 +4,6 @@
 
 #include "checksum.h"
 #include "context.h"
-#include "os.h"
 
 /* --- asking ------------------------------------------------------------------------ */
 
@@ -47,11 +46,10 @@ bool gust_model_get_receipt(const gust_model *model, gust_receipt_info *receipt)
 
 /* --- the logits hash ------------------------------------------------------------------ */
 
-/* So many ids at the beginning are fed one by one, the others at once: in pieces where
- * even one takes long, so that whoever listens hears something. */
+/* So many ids at the beginning are fed one by one, the others in pieces, between which
+ * whoever listens hears something. Always the same, so that the hash is of the same calls. */
 #define SINGLE_TOKENS 4u
-#define SLOW_SECONDS 0.2
-#define SLOW_PIECE 5u
+#define PIECE 5u
 
 /* Id i of the fixed prompt: multiples of the golden ratio's fraction, in units of
  * 2^-32, scatter over the whole vocabulary whatever its size. */
@@ -84,10 +82,9 @@ static bool take_logits(void *user, size_t position, const float *logits) {
 /* Feeds the prompt to an empty context. */
 static gust_status hash_pieces(hashing *h, gust_context *context, const int32_t *ids,
                                gust_progress_fn *progress, void *user, gust_error *err) {
-  size_t piece = 1;
-  uint64_t begin = os_now_ns();
   for (size_t done = 0; done < GUST_PROMPT_TOKENS;) {
-    size_t left = GUST_PROMPT_TOKENS - done, count = left < piece ? left : piece;
+    size_t left = GUST_PROMPT_TOKENS - done, piece = done < SINGLE_TOKENS ? 1 : PIECE;
+    size_t count = left < piece ? left : piece;
     gust_status status = gust_context_score(context, ids + done, count, take_logits, h, err);
     if (status) return status;
     done += count;
@@ -95,8 +92,6 @@ static gust_status hash_pieces(hashing *h, gust_context *context, const int32_t 
       return gust_fail(err, GUST_E_CANCELLED,
                        "computing the logits was cancelled after %zu of %u tokens", done,
                        GUST_PROMPT_TOKENS);
-    double single = (double)(os_now_ns() - begin) * 1e-9 / SINGLE_TOKENS;
-    if (done == SINGLE_TOKENS) piece = progress && single > SLOW_SECONDS ? SLOW_PIECE : left;
   }
   return GUST_OK;
 }

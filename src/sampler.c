@@ -11,9 +11,10 @@
 struct gust_sampler {
   gust_sampling sampling;
   uint64_t random;
-  size_t vocab;
+  size_t vocab;                 /* of the model */
+  size_t count;                 /* ids to draw from: those that have a piece of text */
   float *logits;                /* [vocab] penalized copy */
-  float *weights;               /* [vocab] exp((logit - largest) / temperature) */
+  float *weights;               /* [count] exp((logit - largest) / temperature) */
   uint8_t *seen;                /* [vocab] ids that are penalized already */
   float least;                  /* weights below are left out of: */
   gust_bin first[GUST_BINS];    /* weights by their highest bits */
@@ -35,6 +36,8 @@ gust_status gust_sampler_create(gust_sampler **out, const gust_model *model,
   gust_sampler *sampler = calloc(1, sizeof *sampler);
   if (!sampler) return gust_fail_memory(err, "a sampler", sizeof *sampler);
   size_t n = sampler->vocab = model->header.config.vocab_size;
+  /* The rows past the pieces pad a matrix to a round size: nothing taught them a logit. */
+  sampler->count = gust_tokenizer_size(model->tokenizer);
   sampler->sampling = *s;
   sampler->random = s->seed;
   sampler->logits = malloc(n * sizeof *sampler->logits);
@@ -119,7 +122,7 @@ static size_t walk_bins(const gust_bin *bins, size_t most, uint64_t enough, size
 static void leave_out_below(gust_sampler *s, const gust_kernels *k, float least) {
   s->least = least;
   memset(s->first, 0, sizeof s->first);
-  k->bin_weights(s->first, s->weights, s->vocab, least, INFINITY, 2 * GUST_BIN_BITS);
+  k->bin_weights(s->first, s->weights, s->count, least, INFINITY, 2 * GUST_BIN_BITS);
 }
 
 /* The shortest prefix that has `most` ids or a sum of `enough`; all that are not left
@@ -136,7 +139,7 @@ static prefix shortest_prefix(gust_sampler *s, const gust_kernels *k, size_t mos
     float low = float_of_bits(bits), high = float_of_bits(bits + (GUST_BINS << shift));
     memset(s->detailed, 0, sizeof s->detailed);
     bins = s->detailed;
-    k->bin_weights(s->detailed, s->weights, s->vocab, low > s->least ? low : s->least, high, shift);
+    k->bin_weights(s->detailed, s->weights, s->count, low > s->least ? low : s->least, high, shift);
     bin = walk_bins(bins, most, enough, &count, &p.sum);
     bits |= (uint32_t)bin << shift;
   }
@@ -155,10 +158,10 @@ static prefix shortest_prefix(gust_sampler *s, const gust_kernels *k, size_t mos
  * all weights. */
 static int32_t draw_filtered(gust_sampler *s, const gust_kernels *kernels, float whole) {
   const gust_sampling *o = &s->sampling;
-  size_t k = o->top_k && o->top_k < s->vocab ? o->top_k : s->vocab;
+  size_t k = o->top_k && o->top_k < s->count ? o->top_k : s->count;
   uint64_t enough = UINT64_MAX;
   double sum = (double)whole * (double)GUST_WEIGHT_ONE;
-  bool limited = k < s->vocab && o->top_p < 1;
+  bool limited = k < s->count && o->top_p < 1;
   leave_out_below(s, kernels, limited ? 0 : o->min_p);
   if (limited) sum = (double)shortest_prefix(s, kernels, k, UINT64_MAX).sum;
   if (o->top_p < 1) enough = (uint64_t)((double)o->top_p * sum); /* of what top-k leaves */
@@ -168,13 +171,13 @@ static int32_t draw_filtered(gust_sampler *s, const gust_kernels *kernels, float
   if (target >= kept.sum) target = kept.sum - 1; /* rounded up */
   prefix drawn = shortest_prefix(s, kernels, k, target + 1);
   float next = nextafterf(drawn.last, 2);
-  return (int32_t)kernels->find_weight(s->weights, s->vocab, drawn.last, next, drawn.ties - 1);
+  return (int32_t)kernels->find_weight(s->weights, s->count, drawn.last, next, drawn.ties - 1);
 }
 
 static int32_t draw_from_all(gust_sampler *s, double whole) {
   double target = draw_unit(s) * whole;
   size_t last = 0;
-  for (size_t i = 0; i < s->vocab; i++) {
+  for (size_t i = 0; i < s->count; i++) {
     if (s->weights[i] <= 0) continue;
     last = i;
     target -= s->weights[i];
@@ -201,10 +204,10 @@ gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int3
   float sharpness = 1.0f / o->temperature;
   float whole = 0;
   /* Not at temperature 0, or next to it. */
-  if (!isinf(sharpness)) whole = kernels->softmax(s->weights, logits, s->vocab, sharpness);
+  if (!isinf(sharpness)) whole = kernels->softmax(s->weights, logits, s->count, sharpness);
   bool filtered = o->top_k || o->top_p < 1 || o->min_p > 0;
   if (!(whole >= 1)) /* or when there is no largest logit, but NaN or infinities */
-    *id = (int32_t)kernels->argmax(logits, s->vocab);
+    *id = (int32_t)kernels->argmax(logits, s->count);
   else
     *id = filtered ? draw_filtered(s, kernels, whole) : draw_from_all(s, (double)whole);
   return GUST_OK;

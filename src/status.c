@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 const char *gust_version(void) {
   return GUST_VERSION;
@@ -21,6 +22,22 @@ const char *gust_status_name(gust_status status) {
   return "unknown status";
 }
 
+size_t gust_control_bytes(const char *text) {
+  unsigned char first = (unsigned char)text[0], second;
+  if (first == 0) return 0;
+  if (first < 0x20 || first == 0x7f) return 1;
+  second = (unsigned char)text[1];
+  return first == 0xc2 && second >= 0x80 && second < 0xa0 ? 2 : 0;
+}
+
+/* Names quoted from a hostile file must not drive the terminal. */
+static void spell_controls(char *text) {
+  for (size_t bytes; *text; text += bytes ? bytes : 1) {
+    bytes = gust_control_bytes(text);
+    memset(text, '?', bytes);
+  }
+}
+
 gust_status(gust_fail)(gust_error *err, gust_status status, const char *format, ...) {
   if (!err) return status;
   err->status = status;
@@ -28,9 +45,7 @@ gust_status(gust_fail)(gust_error *err, gust_status status, const char *format, 
   va_start(args, format);
   vsnprintf(err->text, sizeof err->text, format, args);
   va_end(args);
-  /* Names quoted from a hostile file must not drive the terminal. */
-  for (char *p = err->text; *p; p++)
-    if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+  spell_controls(err->text);
   return status;
 }
 

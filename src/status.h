@@ -12,6 +12,10 @@
 #define GUST_PRINTF(format_index, first)
 #endif
 
+/* Bytes of the control character that NUL-terminated text begins with: one for those of
+ * ASCII, two for U+0080 to U+009F, which terminals obey as well; 0 for anything else. */
+size_t gust_control_bytes(const char *text);
+
 /* Formats one line into *err (which may be NULL) and returns `status`. Control
  * characters that came in from a file are replaced by '?'. */
 gust_status gust_fail(gust_error *err, gust_status status, const char *format, ...)

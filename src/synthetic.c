@@ -285,7 +285,7 @@ static gust_status report(fill_progress *progress, uint64_t bytes, gust_error *e
 
 /* The power of two next to the scale that gives the weights their rms. */
 static void fill_row_codes(const gust_tensor *tensor, uint8_t *codes, float rms) {
-  if (tensor->type != GUST_TYPE_Q4 && tensor->type != GUST_TYPE_Q8) return;
+  if (!gust_type_is_quantized(tensor->type)) return;
   int exponent;
   frexpf(rms / (tensor->type == GUST_TYPE_Q4 ? Q4_RMS : Q8_RMS), &exponent);
   memset(codes, exponent - 1 + 127, (size_t)tensor->shape[0]);
@@ -379,7 +379,7 @@ static gust_status read_names(const known_shape **shape, gust_type *type, const 
                      shape_name);
   if (!gust_type_parse(type_name, type))
     return gust_fail(err, GUST_E_ARGUMENT,
-                     "synthetic model: expected type q4, q8, bf16 or f32, found %s", type_name);
+                     "synthetic model: expected type " GUST_TYPE_NAMES ", found %s", type_name);
   return GUST_OK;
 }
 

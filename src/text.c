@@ -12,7 +12,10 @@ void gust_free(void *memory) {
 
 gust_status gust_tokenize(const gust_model *model, const char *text, size_t bytes, unsigned flags,
                           int32_t **ids, size_t *count, gust_error *err) {
-  return gust_tokenizer_text_to_ids(model->tokenizer, text, bytes, flags & GUST_TOKENIZE_BOS,
+  gust_text_ends ends = !(flags & GUST_TOKENIZE_BOS)   ? GUST_ENDS_NONE
+                        : !(flags & GUST_TOKENIZE_EOS) ? GUST_ENDS_PREFIX
+                                                       : GUST_ENDS_BOTH;
+  return gust_tokenizer_text_to_ids(model->tokenizer, text, bytes, ends,
                                     flags & GUST_TOKENIZE_SPECIAL, NULL, 0, ids, count, err);
 }
 
@@ -103,9 +106,10 @@ gust_status gust_chat_tokenize_as(const gust_model *model, const char *chat_temp
   *id_count = 0;
   gust_status status = render(model, chat_template, messages, count, open_answer, &rendered, err);
   if (status) return status;
-  status = gust_tokenizer_text_to_ids(model->tokenizer, rendered.text, rendered.bytes,
-                                      !begins_with_bos(model, &rendered), true, rendered.literal,
-                                      rendered.literal_count, ids, id_count, err);
+  status = gust_tokenizer_text_to_ids(
+      model->tokenizer, rendered.text, rendered.bytes,
+      begins_with_bos(model, &rendered) ? GUST_ENDS_NONE : GUST_ENDS_PREFIX, true, rendered.literal,
+      rendered.literal_count, ids, id_count, err);
   gust_rendered_clear(&rendered);
   return status;
 }

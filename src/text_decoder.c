@@ -21,6 +21,7 @@ typedef struct byte_buffer {
 
 struct gust_decoder {
   const gust_tokenizer *tokenizer;
+  uint32_t size;   /* ids below this; those past the pieces have no text */
   byte_buffer run; /* byte pieces, the beginning of a character */
   byte_buffer out; /* what the last call handed out */
   bool begun;      /* text has come out */
@@ -62,11 +63,14 @@ gust_status gust_decoder_create_on(gust_decoder **decoder, const gust_tokenizer 
   *decoder = calloc(1, sizeof **decoder);
   if (!*decoder) return gust_fail_memory(err, "a text decoder", sizeof **decoder);
   (*decoder)->tokenizer = tokenizer;
+  (*decoder)->size = gust_tokenizer_size(tokenizer);
   return GUST_OK;
 }
 
 gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model, gust_error *err) {
-  return gust_decoder_create_on(decoder, gust_model_tokenizer(model), err);
+  gust_status status = gust_decoder_create_on(decoder, gust_model_tokenizer(model), err);
+  if (!status) (*decoder)->size = gust_model_get_info(model)->vocab_size;
+  return status;
 }
 
 void gust_decoder_destroy(gust_decoder *decoder) {
@@ -104,12 +108,12 @@ gust_status gust_decoder_push(gust_decoder *d, int32_t id, const char **text, si
                               gust_error *err) {
   *text = "";
   *bytes = 0;
-  uint32_t size = gust_tokenizer_size(d->tokenizer);
-  if (id < 0 || (uint32_t)id >= size)
-    return gust_fail(err, GUST_E_ARGUMENT, "decoder: expected an id below %u, found %d", size,
+  if (id < 0 || (uint32_t)id >= d->size)
+    return gust_fail(err, GUST_E_ARGUMENT, "decoder: expected an id below %u, found %d", d->size,
                      (int)id);
   uint32_t flags = gust_tokenizer_flags(d->tokenizer, id);
-  if (flags & GUST_PIECE_SPECIAL) return GUST_OK;
+  if (flags & GUST_PIECE_SPECIAL || (uint32_t)id >= gust_tokenizer_size(d->tokenizer))
+    return GUST_OK;
   const char *piece;
   size_t piece_bytes;
   gust_tokenizer_piece(d->tokenizer, id, &piece, &piece_bytes);

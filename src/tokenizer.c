@@ -275,7 +275,7 @@ static bool push_all(encoder *e, const int32_t *ids, uint32_t count) {
 }
 
 gust_status gust_tokenizer_text_to_ids(const gust_tokenizer *t, const char *text, size_t bytes,
-                                       bool add_prefix_ids, bool parse_special,
+                                       gust_text_ends ends, bool parse_special,
                                        const gust_text_span *literal, size_t literal_count,
                                        int32_t **ids, size_t *count, gust_error *err) {
   *ids = NULL;
@@ -290,9 +290,9 @@ gust_status gust_tokenizer_text_to_ids(const gust_tokenizer *t, const char *text
                .literal = literal,
                .literal_count = literal_count};
   bool fits = true;
-  if (add_prefix_ids) fits = push_all(&e, t->prefix_ids, t->prefix_count);
+  if (ends != GUST_ENDS_NONE) fits = push_all(&e, t->prefix_ids, t->prefix_count);
   if (fits) fits = encode_text(&e, bytes);
-  if (fits && add_prefix_ids) fits = push_all(&e, t->suffix_ids, t->suffix_count);
+  if (fits && ends == GUST_ENDS_BOTH) fits = push_all(&e, t->suffix_ids, t->suffix_count);
   gust_merger_clear(&e.merger);
   free(e.marked);
   if (!fits) {

@@ -81,12 +81,19 @@ typedef struct gust_text_span {
   size_t begin, end;
 } gust_text_span;
 
-/* Text to ids. add_prefix_ids puts prefix_ids and suffix_ids around them;
+/* Which of the vocabulary's ids go around those of a text. */
+typedef enum gust_text_ends {
+  GUST_ENDS_NONE,
+  GUST_ENDS_PREFIX, /* of a text to be gone on with */
+  GUST_ENDS_BOTH
+} gust_text_ends;
+
+/* Text to ids, and around them the `ends`.
  * parse_special recognises added tokens spelled in the text, except where they
  * touch one of the `literal` spans (ascending, apart). Text on both sides of a
  * span's border is merged as one piece. *ids is to be freed. */
 gust_status gust_tokenizer_text_to_ids(const gust_tokenizer *tokenizer, const char *text,
-                                       size_t bytes, bool add_prefix_ids, bool parse_special,
+                                       size_t bytes, gust_text_ends ends, bool parse_special,
                                        const gust_text_span *literal, size_t literal_count,
                                        int32_t **ids, size_t *count, gust_error *err);
 

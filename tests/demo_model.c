@@ -1,5 +1,6 @@
 #include "demo_model.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,11 +9,8 @@
 
 const char *demo_model_path(const char *type) {
   char name[32];
-  snprintf(name, sizeof name, "GUST_DEMO_%s",
-           !strcmp(type, "f32")    ? "F32"
-           : !strcmp(type, "bf16") ? "BF16"
-           : !strcmp(type, "q8")   ? "Q8"
-                                   : "Q4");
+  snprintf(name, sizeof name, "GUST_DEMO_%s", type);
+  for (char *c = name; *c; c++) *c = (char)toupper((unsigned char)*c);
   const char *path = getenv(name);
   return path && *path ? path : NULL;
 }

@@ -6,6 +6,7 @@
 #define GUST_FAILING_MEMORY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum failing_mode {
   FAILING_ONE, /* the nth request fails, alone */
@@ -17,6 +18,9 @@ void failing_memory_begin(failing_mode mode, unsigned long nth);
 /* All succeed again. Returns how many requests there were since; to be called by the
  * thread that called failing_memory_begin, any number of times. */
 unsigned long failing_memory_end(void);
+/* How many bytes these requests asked for, refused or not: blocks, reservations, the stacks
+ * of threads; not files that are mapped. */
+uint64_t failing_memory_bytes(void);
 /* Blocks and reservations that were given and not taken back. */
 long failing_memory_live(void);
 

@@ -2,8 +2,9 @@
  * conversion: first byte, whether the checksums in its journal are put right afterwards;
  * two bytes, how much is cut off its end; then changes: where (one byte, in the file or
  * its journal; two, at what offset), how many bytes (one) and these.
- * The next conversion must come to the same file as ever, unless the checksums were put
- * right, which nobody but an attacker does: then whatever it makes must open. */
+ * The next conversion must come to the same file as ever, or refuse what does not even
+ * begin like a partial file; unless the checksums were put right, which nobody but an
+ * attacker does: then whatever it makes must open. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "checkpoint_maker.h"
 #include "checksum.h"
 #include "convert.h"
+#include "format.h"
 #include "fuzz_support.h"
 
 #define MOST_INPUT 4096u
@@ -80,8 +82,9 @@ static void seal(uint8_t *bytes, size_t count) {
     fuzz_put64(bytes + at + CHECK_PLACE, gust_xxh64_of(bytes + at, CHECK_PLACE, seed));
 }
 
-/* Leaves the partial file that the input asks for; whether it is sealed. */
-static bool damage(const uint8_t *data, size_t size) {
+/* Leaves the partial file that the input asks for; whether it is sealed. *foreign: nothing
+ * says that it is a partial file, and it has no journal. */
+static bool damage(const uint8_t *data, size_t size, bool *foreign) {
   size_t cut = data[1] | (size_t)data[2] << 8, count = interrupted.count;
   count -= cut < count ? cut : count;
   uint8_t *bytes = malloc(interrupted.count);
@@ -89,6 +92,10 @@ static bool damage(const uint8_t *data, size_t size) {
   memcpy(bytes, interrupted.data, interrupted.count);
   change(bytes, count, (fuzz_part){data + 3, size - 3});
   if (data[0] & 1) seal(bytes, count);
+  static const uint8_t zeros[8];
+  bool ours =
+      count >= 8 && (memcmp(bytes, GUST_FORMAT_MAGIC, 8) == 0 || memcmp(bytes, zeros, 8) == 0);
+  *foreign = count > 0 && !ours;
   check_write_file(partial, bytes, count);
   free(bytes);
   return data[0] & 1;
@@ -111,10 +118,10 @@ static void check_opens(void) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 3 || size > MOST_INPUT) return 0;
   if (!source) prepare();
-  bool sealed = damage(data, size);
+  bool foreign, sealed = damage(data, size, &foreign);
   gust_error err = {0};
   gust_status status = convert(NULL, &err);
-  if (sealed && status != GUST_OK)
+  if (status != GUST_OK && (sealed || (foreign && status == GUST_E_ARGUMENT)))
     fuzz_require_line(&err);
   else if (sealed)
     check_opens();

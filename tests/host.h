@@ -85,6 +85,10 @@ void host_yield(void);
  * code is HOST_KILLED (run_program.h counts as a shell does). */
 #define HOST_KILLED (128 + 9)
 _Noreturn void host_die(void);
+/* What follows may wait for ever when it is wrong: unless this is called again within 20
+ * seconds, the test ends and says what it waited for. NULL: nothing any more. Does nothing
+ * where there are no signals. */
+void host_expect_soon(const char *what);
 /* A process that ends on purpose, in a bad way, leaves no core and opens no window. */
 void host_expect_crash(void);
 

@@ -239,6 +239,10 @@ static LONG WINAPI end_quietly(EXCEPTION_POINTERS *exception) {
 }
 
 /* A handler of our own keeps the system from starting a debugger or a dialogue. */
+void host_expect_soon(const char *what) {
+  (void)what;
+}
+
 void host_expect_crash(void) {
   SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX);
   SetUnhandledExceptionFilter(end_quietly);

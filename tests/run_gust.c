@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "demo_model.h"
 #include "host.h"
 
 #define MAX_ARGUMENTS 32
@@ -48,11 +49,12 @@ void check_gust(const char *file, int line, int code, const char *out, const cha
 const char *run_gust_demo(const char *type) {
   char name[64];
   snprintf(name, sizeof name, "demo-%s.gust", type);
-  const char *path = check_temp_file(name);
+  const char *path = check_temp_file(name), *built = demo_model_path(type);
   if (host_exists(path)) return path;
-  run_result result = run_gust(NULL, "convert", check_demo(), "-o", path, "--type", type, "--quiet",
-                               (const char *)NULL);
-  if (result.code != 0) check_fatal("cannot convert the demo checkpoint", result.err);
-  run_result_clear(&result);
+  if (!built) check_skip("GUST_DEMO_... are not set: run under meson test");
+  size_t bytes;
+  char *data = check_read_file(built, &bytes);
+  check_write_file(path, data, bytes);
+  free(data);
   return path;
 }

@@ -12,8 +12,8 @@ const char *run_gust_binary(void);
  * NULL) on standard input. */
 run_result run_gust(const char *input, ...);
 
-/* The demo checkpoint converted to `type` in the test's temporary folder, made
- * on first use. */
+/* The demo model of a type in the test's temporary folder, its to damage: a copy, made on
+ * first use, of what the build converted. */
 const char *run_gust_demo(const char *type);
 
 /* run_gust, then checks exit code, stdout and stderr (NULL: not looked at). */

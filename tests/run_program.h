@@ -1,5 +1,6 @@
-/* Runs a program the way a shell, or someone at a terminal, would. run_program_posix.c
- * implements it; run_program_windows.c and run_terminal_windows.c do. */
+/* Runs a program the way a shell, or someone at a terminal, would. run_program.c is what
+ * systems share; run_program_posix.c, or run_program_windows.c and run_terminal_windows.c,
+ * is the rest. */
 #ifndef GUST_RUN_PROGRAM_H
 #define GUST_RUN_PROGRAM_H
 
@@ -20,7 +21,12 @@ typedef struct run_result {
  * until it ends. Failing to start it ends the test. */
 run_result run_program(const char *const argv[], const char *input, size_t input_bytes);
 
-/* The same with standard output going to a file or, when `out_path` is NULL, to
+/* The same in two steps: it runs while the test does something else. Finishing frees. */
+typedef struct run_child run_child;
+run_child *run_child_start(const char *const argv[]);
+run_result run_child_finish(run_child *child, const char *input, size_t input_bytes);
+
+/* run_program with standard output going to a file or, when `out_path` is NULL, to
  * a pipe nobody reads. */
 run_result run_program_to(const char *const argv[], const char *input, const char *out_path);
 

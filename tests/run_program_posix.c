@@ -61,7 +61,7 @@ static void run_emulated(char *const argv[]) {
   if (getenv("MESON_EXE_WRAPPER")) execv("/bin/sh", (char *const *)arguments);
 }
 
-static void start_child(const char *const argv[], int in, int out, int err) {
+static void become_program(const char *const argv[], int in, int out, int err) {
   /* What the test runner ignores would be ignored by the program, too. */
   signal(SIGPIPE, SIG_DFL);
   signal(SIGINT, SIG_DFL);
@@ -92,24 +92,27 @@ static int wait_for(pid_t pid) {
 }
 
 /* A program with pipes on its standard streams. */
-typedef struct piped {
+struct run_child {
   pid_t pid;
   int in, out, err; /* our ends; -1 when closed */
-} piped;
+};
 
 /* `out`: its stdout, or -1 for a pipe. */
-static piped start_piped(const char *const argv[], int out) {
+static run_child *start_child(const char *const argv[], int out) {
+  run_child *child = malloc(sizeof *child);
+  if (!child) check_fatal("out of memory", argv[0]);
   int in_pipe[2], out_pipe[2] = {-1, out}, err_pipe[2];
   if (pipe(in_pipe) != 0 || (out < 0 && pipe(out_pipe) != 0) || pipe(err_pipe) != 0)
     check_fatal("pipe", strerror(errno));
   signal(SIGPIPE, SIG_IGN); /* a program need not read its input */
   pid_t pid = fork();
   if (pid < 0) check_fatal("fork", strerror(errno));
-  if (pid == 0) start_child(argv, in_pipe[0], out_pipe[1], err_pipe[1]);
+  if (pid == 0) become_program(argv, in_pipe[0], out_pipe[1], err_pipe[1]);
   close(in_pipe[0]);
   close(out_pipe[1]);
   close(err_pipe[1]);
-  return (piped){pid, in_pipe[1], out_pipe[0], err_pipe[0]};
+  *child = (run_child){pid, in_pipe[1], out_pipe[0], err_pipe[0]};
+  return child;
 }
 
 static void close_end(int *fd) {
@@ -118,7 +121,8 @@ static void close_end(int *fd) {
 }
 
 /* Feeds the input and gathers the output until both output pipes end. */
-static void exchange(piped *child, const char *input, size_t bytes, gathered *out, gathered *err) {
+static void exchange(run_child *child, const char *input, size_t bytes, gathered *out,
+                     gathered *err) {
   double deadline = now() + RUN_SECONDS;
   fcntl(child->in, F_SETFL, O_NONBLOCK);
   if (bytes == 0) close_end(&child->in);
@@ -142,17 +146,18 @@ static void exchange(piped *child, const char *input, size_t bytes, gathered *ou
   close_end(&child->in);
 }
 
-static run_result finish(piped *child, const char *input, size_t bytes) {
+run_child *run_child_start(const char *const argv[]) {
+  return start_child(argv, -1);
+}
+
+run_result run_child_finish(run_child *child, const char *input, size_t input_bytes) {
   gathered out = {0}, err = {0};
   gather(&out, "", 0);
   gather(&err, "", 0);
-  exchange(child, input, bytes, &out, &err);
-  return (run_result){wait_for(child->pid), out.data, err.data, out.bytes, err.bytes};
-}
-
-run_result run_program(const char *const argv[], const char *input, size_t input_bytes) {
-  piped child = start_piped(argv, -1);
-  return finish(&child, input, input_bytes);
+  exchange(child, input, input_bytes, &out, &err);
+  int code = wait_for(child->pid);
+  free(child);
+  return (run_result){code, out.data, err.data, out.bytes, err.bytes};
 }
 
 run_result run_program_to(const char *const argv[], const char *input, const char *out_path) {
@@ -166,57 +171,28 @@ run_result run_program_to(const char *const argv[], const char *input, const cha
     out = nobody[1];
   }
   if (out < 0) check_fatal("cannot open", out_path);
-  piped child = start_piped(argv, out);
-  return finish(&child, input, strlen(input));
+  return run_child_finish(start_child(argv, out), input, strlen(input));
 }
 
 run_result run_program_signalled(const char *const argv[], unsigned milliseconds,
                                  run_signal signal) {
-  piped child = start_piped(argv, -1);
+  run_child *child = run_child_start(argv);
   host_sleep(milliseconds);
-  kill(child.pid, (int)signal);
-  return finish(&child, "", 0);
+  kill(child->pid, (int)signal);
+  return run_child_finish(child, "", 0);
 }
 
-static bool has_ended(const piped *child) {
+static bool has_ended(const run_child *child) {
   siginfo_t info = {0};
   return waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid;
 }
 
 run_result run_program_when(const char *const argv[], bool (*ready)(void *user), void *user,
                             run_signal signal) {
-  piped child = start_piped(argv, -1);
-  while (!ready(user) && !has_ended(&child)) host_sleep(1);
-  kill(child.pid, (int)signal);
-  return finish(&child, "", 0);
-}
-
-size_t run_program_times(const char *const argv[], size_t count) {
-  piped children[16];
-  const char *arguments[RUN_MOST_ARGUMENTS + 1];
-  char number[16];
-  size_t given = 0, failed = 0;
-  while (argv[given] && given < RUN_MOST_ARGUMENTS - 1) arguments[given] = argv[given], given++;
-  arguments[given] = number;
-  arguments[given + 1] = NULL;
-  if (count > sizeof children / sizeof *children) check_fatal("too many programs", argv[0]);
-  for (size_t i = 0; i < count; i++) {
-    snprintf(number, sizeof number, "%zu", i);
-    children[i] = start_piped(arguments, -1);
-  }
-  for (size_t i = 0; i < count; i++) {
-    run_result result = finish(&children[i], "", 0);
-    if (result.code != 0) fprintf(stderr, "program %zu: code %d, %s\n", i, result.code, result.err);
-    failed += result.code != 0;
-    run_result_clear(&result);
-  }
-  return failed;
-}
-
-void run_result_clear(run_result *result) {
-  free(result->out);
-  free(result->err);
-  memset(result, 0, sizeof *result);
+  run_child *child = run_child_start(argv);
+  while (!ready(user) && !has_ended(child)) host_sleep(1);
+  kill(child->pid, (int)signal);
+  return run_child_finish(child, "", 0);
 }
 
 /* --- terminals ---------------------------------------------------------------------- */
@@ -233,7 +209,7 @@ static void start_at_terminal(const char *const argv[], const char *name) {
   int fd = open(name, O_RDWR);
   if (fd < 0) _exit(127);
   ioctl(fd, TIOCSCTTY, 0); /* so that Ctrl-C becomes a signal */
-  start_child(argv, fd, fd, fd);
+  become_program(argv, fd, fd, fd);
 }
 
 run_terminal *run_terminal_start(const char *const argv[]) {

@@ -9,24 +9,26 @@
 #include "windows_process.h"
 
 /* A program with pipes on its standard streams. */
-typedef struct piped {
+struct run_child {
   windows_process process;
   HANDLE in;                 /* our end */
   windows_reader *out, *err; /* out: NULL when it goes elsewhere */
-} piped;
+};
 
 /* `out`: its stdout, or NULL for a pipe. */
-static piped start_piped(const char *const argv[], HANDLE out, const windows_console *console) {
-  piped child = {0};
+static run_child *start_child(const char *const argv[], HANDLE out,
+                              const windows_console *console) {
+  run_child *child = calloc(1, sizeof *child);
+  if (!child) check_fatal("out of memory", argv[0]);
   HANDLE streams[3], out_end = NULL, err_end;
-  windows_pipe(&streams[0], &child.in);
+  windows_pipe(&streams[0], &child->in);
   windows_pipe(&err_end, &streams[2]);
   streams[1] = out;
   if (!out) windows_pipe(&out_end, &streams[1]);
-  child.process = windows_process_start(argv, streams, console);
+  child->process = windows_process_start(argv, streams, console);
   for (int i = 0; i < 3; i++) CloseHandle(streams[i]);
-  child.out = out_end ? windows_reader_start(out_end) : NULL;
-  child.err = windows_reader_start(err_end);
+  child->out = out_end ? windows_reader_start(out_end) : NULL;
+  child->err = windows_reader_start(err_end);
   return child;
 }
 
@@ -50,9 +52,13 @@ static DWORD WINAPI feed(void *user) {
   return 0;
 }
 
-static run_result finish(piped *child, const char *data, size_t bytes) {
-  input_text input = {child->in, data, bytes};
-  HANDLE feeder = CreateThread(NULL, 0, feed, &input, 0, NULL);
+run_child *run_child_start(const char *const argv[]) {
+  return start_child(argv, NULL, NULL);
+}
+
+run_result run_child_finish(run_child *child, const char *input, size_t input_bytes) {
+  input_text text = {child->in, input, input_bytes};
+  HANDLE feeder = CreateThread(NULL, 0, feed, &text, 0, NULL);
   if (!feeder) check_fatal("no thread", "input");
   /* An exit without reading the input breaks the pipe, which ends the feeder. */
   run_result result = {0};
@@ -72,12 +78,8 @@ static run_result finish(piped *child, const char *data, size_t bytes) {
     *texts[i] = windows_reader_text(readers[i], counts[i]);
     windows_reader_finish(readers[i]);
   }
+  free(child);
   return result;
-}
-
-run_result run_program(const char *const argv[], const char *input, size_t input_bytes) {
-  piped child = start_piped(argv, NULL, NULL);
-  return finish(&child, input, input_bytes);
 }
 
 run_result run_program_to(const char *const argv[], const char *input, const char *out_path) {
@@ -92,8 +94,7 @@ run_result run_program_to(const char *const argv[], const char *input, const cha
     windows_pipe(&nobody, &out);
     CloseHandle(nobody);
   }
-  piped child = start_piped(argv, out, NULL);
-  return finish(&child, input, strlen(input));
+  return run_child_finish(start_child(argv, out, NULL), input, strlen(input));
 }
 
 typedef bool ready_fn(void *user);
@@ -102,10 +103,10 @@ static run_result run_at_console(const char *const argv[], ready_fn *ready, void
                                  run_signal signal) {
   windows_console console = windows_console_open();
   windows_reader *printed = windows_reader_start(console.out);
-  piped child = start_piped(argv, NULL, &console);
-  while (!ready(user) && !windows_process_has_ended(&child.process)) host_sleep(1);
-  windows_process_end(&child.process, &console, signal);
-  run_result result = finish(&child, "", 0);
+  run_child *child = start_child(argv, NULL, &console);
+  while (!ready(user) && !windows_process_has_ended(&child->process)) host_sleep(1);
+  windows_process_end(&child->process, &console, signal);
+  run_result result = run_child_finish(child, "", 0);
   windows_console_close(&console);
   windows_reader_finish(printed);
   return result;
@@ -124,32 +125,4 @@ run_result run_program_signalled(const char *const argv[], unsigned milliseconds
 run_result run_program_when(const char *const argv[], bool (*ready)(void *user), void *user,
                             run_signal signal) {
   return run_at_console(argv, ready, user, signal);
-}
-
-size_t run_program_times(const char *const argv[], size_t count) {
-  piped children[16];
-  const char *arguments[RUN_MOST_ARGUMENTS + 1];
-  char number[16];
-  size_t given = 0, failed = 0;
-  while (argv[given] && given < RUN_MOST_ARGUMENTS - 1) arguments[given] = argv[given], given++;
-  arguments[given] = number;
-  arguments[given + 1] = NULL;
-  if (count > sizeof children / sizeof *children) check_fatal("too many programs", argv[0]);
-  for (size_t i = 0; i < count; i++) {
-    snprintf(number, sizeof number, "%zu", i);
-    children[i] = start_piped(arguments, NULL, NULL);
-  }
-  for (size_t i = 0; i < count; i++) {
-    run_result result = finish(&children[i], "", 0);
-    if (result.code != 0) fprintf(stderr, "program %zu: code %d, %s\n", i, result.code, result.err);
-    failed += result.code != 0;
-    run_result_clear(&result);
-  }
-  return failed;
-}
-
-void run_result_clear(run_result *result) {
-  free(result->out);
-  free(result->err);
-  memset(result, 0, sizeof *result);
 }

@@ -12,7 +12,9 @@
 #include "../bench/read_loops.h"
 #include "../bench/throughput.h"
 #include "check.h"
+#include "cli/model_options.h"
 #include "demo_model.h"
+#include "format.h"
 #include "json_result.h"
 #include "run_gust.h"
 
@@ -139,7 +141,7 @@ static void test_creation(void) {
                "found gpt");
   CHECK_EQ_INT(gust_model_create_synthetic(&model, "demo", "q5", NULL, NULL, &err),
                GUST_E_ARGUMENT);
-  CHECK_EQ_STR(err.text, "synthetic model: expected type q4, q8, bf16 or f32, found q5");
+  CHECK_EQ_STR(err.text, "synthetic model: expected type " GUST_TYPE_NAMES ", found q5");
   call_log log = {.stop_at = 3};
   CHECK_EQ_INT(gust_model_create_synthetic(&model, "demo", "q4", log_call, &log, &err),
                GUST_E_CANCELLED);
@@ -496,7 +498,8 @@ static void test_tables(void) {
   run_result_clear(&r);
 }
 
-#define BENCH_USAGE "usage: gust bench MODEL | --synthetic SHAPE [--type q4|q8|bf16|f32] [options]"
+#define BENCH_USAGE \
+  "usage: gust bench MODEL | --synthetic SHAPE [--type " MATRIX_TYPES "] [options]"
 
 static void test_misuse(void) {
   CHECK_GUST(2, "", "gust bench: expected either MODEL or --synthetic; " BENCH_USAGE "\n", NULL,

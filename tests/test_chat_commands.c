@@ -38,8 +38,12 @@ static void test_mistakes(void) {
       "gust chat: /set: expected one of temp, top-k, top-p, min-p, repeat-penalty, seed, found "
       "'heat'\r\n");
   ask(t, "/load /nonexistent/file", "gust chat: /nonexistent/file: cannot open: ");
-  ask(t, "/read /dev/null", "gust chat: /dev/null: expected a regular file\r\n");
-  ask(t, "/save /dev/null", "gust chat: /dev/null: expected a regular file\r\n");
+  ask(t, "/read /dev/null",
+      "gust chat: /dev/null: expected a regular file, found a device or pipe\r\n");
+  ask(t, "/read /", "gust chat: /: expected a regular file, found a folder\r\n");
+  ask(t, "/save /dev/null",
+      "gust chat: /dev/null: expected a regular file, found a device or pipe\r\n");
+  ask(t, "/save /", "gust chat: /: expected a regular file, found a folder\r\n");
   chat_terminal_say(t, "/exit");
   CHECK_EQ_INT(run_terminal_finish(t), 0);
 }
@@ -143,6 +147,7 @@ static void test_files(void) {
   snprintf(command, sizeof command, "/save %s", txt);
   ask(t, command, "gust chat: 2 messages saved to ");
   check_file(txt, text);
+  CHECK(host_has_mode(txt, 0600));
   chat_terminal_say(t, command);
   chat_terminal_expect(t, "that file exists; replace it? [y/N] ");
   chat_terminal_say(t, "n");

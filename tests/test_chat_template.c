@@ -195,6 +195,18 @@ static void test_fixture(void) {
   free(text);
 }
 
+/* Of every template that gust brings along there are cases. */
+static void test_all_have_cases(void) {
+  char *text = check_read_file(check_data("chat_templates.txt"), NULL);
+  const char *name;
+  for (size_t i = 0; (name = gust_chat_template_name(i)) != NULL; i++) {
+    char line[64];
+    snprintf(line, sizeof line, "\nfile %s.jinja\n", name);
+    if (!CHECK(strstr(text, line) != NULL)) printf("  none of %s\n", name);
+  }
+  free(text);
+}
+
 /* --- Marks where disguised contents cannot tell --- */
 
 static void expect_marks(const char *source, const char *content, const char *wanted) {
@@ -437,6 +449,7 @@ static void test_bounds(void) {
 
 int main(void) {
   test_fixture();
+  test_all_have_cases();
   test_marks();
   test_roles_and_bytes();
   test_clock();

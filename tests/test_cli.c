@@ -8,7 +8,10 @@
 
 #include "check.h"
 #include "checkpoint_maker.h"
+#include "cli/model_options.h"
+#include "format.h"
 #include "host.h"
+#include "os.h"
 #include "run_gust.h"
 
 /* The number after "name": in a JSON text; NaN when there is none. */
@@ -48,6 +51,7 @@ static void test_main(void) {
   run_result help = run_gust(NULL, "--help", (const char *)NULL);
   CHECK_EQ_INT(help.code, 0);
   CHECK_EQ_STR(help.err, "");
+  CHECK_CONTAINS(help.out, "2 wrong usage, 128 + N\nended by signal N (130: Ctrl-C; 141: ");
   static const char *const names[] = {"convert", "chat", "run",     "tokenize",
                                       "logits",  "eval", "inspect", "verify"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -97,10 +101,35 @@ static void test_convert(void) {
                  "\"shape\": [4096, 256], ");
   run_result_clear(&result);
 
-  CHECK_GUST(2, "", "gust convert: --type: expected q4, q8, bf16 or f32, found 'q5'\n", NULL,
+  CHECK_GUST(2, "", "gust convert: --type: expected " GUST_TYPE_NAMES ", found 'q5'\n", NULL,
              "convert", check_demo(), "--type", "q5");
   CHECK_GUST(2, "", "gust convert: '..' gives the file no name; give one with -o FILE\n", NULL,
              "convert", "..");
+  CHECK_GUST(2, "", "gust convert: --against-chunks goes with --against-source; give both\n", NULL,
+             "convert", check_demo(), "-o", target, "--against-chunks", "3");
+  CHECK_GUST(1, "",
+             "gust convert: --target-bits: expected 4.278 (all q4) to 8.278 (all q8) for this "
+             "checkpoint, found 9.000\n",
+             NULL, "convert", check_demo(), "-o", target, "--target-bits", "9");
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--target-bits", "7", "--quiet",
+                    (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_CONTAINS(result.out, "\ntarget bits            6.996 of at most 7, over the q4 and q8 ");
+  run_result_clear(&result);
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--target-bits", "7", "--json",
+                    "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(json_number(result.out, "target_bits"), 7);
+  CHECK(fabs(json_number(result.out, "quantized_bits_per_weight") - 6.996) < 5e-4);
+  run_result_clear(&result);
+  result = run_gust(NULL, "convert", check_demo(), "-o", target, "--type", "q8", "--json",
+                    (const char *)NULL);
+  CHECK(!strstr(result.out, "target_bits"));
+  run_result_clear(&result);
+  CHECK_GUST(2, "",
+             "gust convert: -o: expected the name of a file, found '-'; a .gust file cannot be "
+             "written to standard output: give it a name\n",
+             NULL, "convert", check_demo(), "-o", "-");
+  CHECK(!host_exists("-"));
   CHECK_GUST(1, "",
              with_path("gust convert: ", check_temp(),
                        ": expected a regular file or a new name, found a folder, device or pipe; "
@@ -207,6 +236,29 @@ static float read_f32(const char *data) {
   return value;
 }
 
+/* A model of another shape than the demo's, in a file NAME.gust; with fewer layers than
+ * maker_small's when `layers` says so. */
+static const char *small_model(const char *name, unsigned layers) {
+  char file[64], beyond[64];
+  snprintf(file, sizeof file, "%s.gust", name);
+  snprintf(beyond, sizeof beyond, "model.layers.%u.", layers);
+  maker_model m = maker_small(false, true);
+  maker_model kept = m;
+  kept.layers = layers;
+  kept.tensors = malloc(m.tensor_count * sizeof *m.tensors);
+  if (!kept.tensors) check_fatal("out of memory", name);
+  kept.tensor_count = 0;
+  for (size_t i = 0; i < m.tensor_count; i++)
+    if (strncmp(m.tensors[i].name, beyond, strlen(beyond)) != 0)
+      kept.tensors[kept.tensor_count++] = m.tensors[i];
+  maker_write(&kept, check_temp_file(name), "BF16", 1);
+  const char *path = check_temp_file(file);
+  CHECK_GUST(0, NULL, "", NULL, "convert", check_temp_file(name), "-o", path, "--quiet");
+  free(kept.tensors);
+  maker_free(&m);
+  return path;
+}
+
 static void test_logits(void) {
   const char *model = run_gust_demo("f32"), *ids = check_temp_file("ids.txt");
   const char *out = check_temp_file("out.f32"), *again = check_temp_file("again.f32");
@@ -226,7 +278,23 @@ static void test_logits(void) {
   char *same = check_read_file(again, &other);
   CHECK(other == bytes && memcmp(data, same, bytes) == 0);
   free(same);
+  run_result piped = run_gust("1 303 364 302", "logits", model, "-", "-o", "-", "--kv", "f32",
+                              "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(piped.code, 0);
+  CHECK_EQ_STR(piped.err, "");
+  CHECK(piped.out_bytes == bytes && memcmp(data, piped.out, bytes) == 0);
+  CHECK(!host_exists("-"));
+  run_result_clear(&piped);
   free(data);
+
+  /* More ids than the model was trained for: a warning that says what follows. */
+  const char *small = small_model("beyond", 1);
+  char many[256] = "";
+  for (int i = 0; i < 70; i++) strcat(many, "1 ");
+  CHECK_GUST(0, "",
+             "gust logits: note: 70 positions are more than the 64 the model was trained for; past "
+             "those it may predict badly\n",
+             many, "logits", small, "-", "-o", again, "--load", "mmap");
 
   check_write_file(ids, "1 2\n3 4096", 10);
   CHECK_GUST(
@@ -256,27 +324,21 @@ static void test_logits(void) {
   free(data);
 }
 
-/* A model of another shape than the demo's, in a file NAME.gust; with fewer layers than
- * maker_small's when `layers` says so. */
-static const char *small_model(const char *name, unsigned layers) {
-  char file[64], beyond[64];
-  snprintf(file, sizeof file, "%s.gust", name);
-  snprintf(beyond, sizeof beyond, "model.layers.%u.", layers);
-  maker_model m = maker_small(false, true);
-  maker_model kept = m;
-  kept.layers = layers;
-  kept.tensors = malloc(m.tensor_count * sizeof *m.tensors);
-  if (!kept.tensors) check_fatal("out of memory", name);
-  kept.tensor_count = 0;
-  for (size_t i = 0; i < m.tensor_count; i++)
-    if (strncmp(m.tensors[i].name, beyond, strlen(beyond)) != 0)
-      kept.tensors[kept.tensor_count++] = m.tensors[i];
-  maker_write(&kept, check_temp_file(name), "BF16", 1);
-  const char *path = check_temp_file(file);
-  CHECK_GUST(0, NULL, "", NULL, "convert", check_temp_file(name), "-o", path, "--quiet");
-  free(kept.tensors);
-  maker_free(&m);
-  return path;
+/* Bytes that nobody can read are not sent to a terminal. */
+static void test_logits_at_terminal(void) {
+  const char *argv[] = {run_gust_binary(),
+                        "logits",
+                        run_gust_demo("q4"),
+                        check_temp_file("ids.txt"),
+                        "-o",
+                        "-",
+                        NULL};
+  run_terminal *terminal = run_terminal_start(argv);
+  CHECK(run_terminal_expect(terminal,
+                            "gust logits: -o -: expected a file or a pipe on standard output, "
+                            "found a terminal",
+                            60));
+  CHECK_EQ_INT(run_terminal_finish(terminal), 2);
 }
 
 /* What --against and --chunks ask for that is not there. */
@@ -298,8 +360,8 @@ static void test_eval_limits(void) {
   /* Ten bytes and a prefix, of which the small models make an id each. */
   const char *brief = check_temp_file("brief.txt");
   check_write_file(brief, "0123456789", 10);
-  CHECK_GUST(0, NULL, "gust eval: --chunks 9: the text has only 2; all of them are scored\n", NULL,
-             "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9", "--load", "mmap");
+  CHECK_GUST(0, NULL, "gust eval: note: --chunks 9: the text has only 2; all of them are scored\n",
+             NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9", "--load", "mmap");
   CHECK_GUST(0, NULL, "", NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "2",
              "--load", "mmap");
   CHECK_GUST(0, NULL, "", NULL, "eval", two, "--text", brief, "--ctx", "4", "--chunks", "9",
@@ -431,11 +493,12 @@ static void test_run_failures(void) {
              "--system", "b");
   CHECK_GUST(2, "", "gust run: --kv: expected f16, f32 or q8, found 'q4'\n", "a", "run", model,
              "--kv", "q4");
+  char levels[128], line[256];
+  options_spell_choices(CPU_LEVELS, levels, sizeof levels);
   host_set_env("GUST_CPU", "z80");
-  CHECK_GUST(2, "",
-             "gust run: environment variable GUST_CPU: expected c, avx2, avxvnni, avx512, amx, "
-             "neon, dotprod or i8mm, found 'z80'\n",
-             "a", "run", model);
+  snprintf(line, sizeof line, "gust run: environment variable GUST_CPU: expected %s, found 'z80'\n",
+           levels);
+  CHECK_GUST(2, "", line, "a", "run", model);
   CHECK_GUST(0, NULL, "", "a", "run", model, "--cpu", "c", "-n", "1", "--quiet"); /* it wins */
   host_set_env("GUST_CPU", "c");
   result = run_gust("a", "run", model, "-n", "1", "--json", (const char *)NULL);
@@ -444,34 +507,162 @@ static void test_run_failures(void) {
   host_set_env("GUST_CPU", NULL);
 }
 
-/* The C library of Windows has no word for it, and keeps none of an earlier write. */
-#ifdef _WIN32
-#define CHECK_BROKEN_PIPE(command) \
-  (CHECK(is_one_line(result.err)), \
-   CHECK_CONTAINS(result.err, "gust " command ": standard output: cannot write: "))
-#else
-#define CHECK_BROKEN_PIPE(command) \
-  CHECK_EQ_STR(result.err, "gust " command ": standard output: cannot write: Broken pipe\n")
-#endif
-
-/* An output nobody takes is a failure in one line, not a death by signal. */
-static void test_lost_output(void) {
+/* A level of another architecture is a mistake; one this processor lacks is said to be
+ * missing, and results name the one that ran. */
+static void test_levels(void) {
   const char *model = run_gust_demo("q4");
-  const char *run[] = {run_gust_binary(), "run", model, "--quiet", "-p", "Hello!", NULL};
-  const char *inspect[] = {run_gust_binary(), "inspect", model, NULL};
-  run_result result = run_program_to(run, "", NULL);
+#if defined(__x86_64__)
+  const char *foreign = "neon", *best = "amx";
+#elif defined(__aarch64__)
+  const char *foreign = "avx2", *best = "i8mm";
+#else
+  const char *foreign = "avx2", *best = "c";
+#endif
+  char levels[128], line[256], note[256];
+  options_spell_choices(CPU_LEVELS, levels, sizeof levels);
+  snprintf(line, sizeof line, "gust verify: --cpu: expected %s, found '%s'\n", levels, foreign);
+  CHECK_GUST(2, "", line, NULL, "verify", model, "--cpu", foreign);
+  host_set_env("GUST_CPU", foreign);
+  snprintf(line, sizeof line,
+           "gust verify: environment variable GUST_CPU: expected %s, found '%s'\n", levels,
+           foreign);
+  CHECK_GUST(2, "", line, NULL, "verify", model);
+  host_set_env("GUST_CPU", best);
+
+  const char *level, *last = "c";
+  for (size_t i = 0; (level = gust_cpu_level(i)) != NULL; i++) last = level;
+  bool there = strcmp(last, best) == 0;
+  snprintf(line, sizeof line, " on level %s with 1 thread\n", last);
+  snprintf(note, sizeof note, ": this processor or build lacks %s; %s runs instead\n", best, last);
+  run_result r = run_gust(NULL, "verify", model, "--threads", "1", (const char *)NULL);
+  CHECK_EQ_INT(r.code, 0);
+  CHECK_CONTAINS(r.out, line);
+  CHECK_EQ_STR(
+      r.err, there ? "" : with_path("gust verify: note: environment variable GUST_CPU", note, ""));
+  run_result_clear(&r);
+  host_set_env("GUST_CPU", NULL);
+  CHECK_GUST(0, NULL, there ? "" : with_path("gust verify: note: --cpu", note, ""), NULL, "verify",
+             model, "--cpu", best);
+  CHECK_GUST(0, NULL, "", NULL, "verify", model, "--cpu", best, "--quiet");
+  if (there) check_part_skipped("a level that is missing", "this processor has them all");
+}
+
+/* What goes by the model's name and is no model. */
+static void test_no_model(void) {
+  char line[2048];
+  const char *commands[] = {"run", "chat", "inspect"};
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    snprintf(line, sizeof line,
+             "gust %s: %s: expected a .gust file, found a checkpoint's folder; make one with: gust "
+             "convert %s\n",
+             commands[i], check_demo(), check_demo());
+    CHECK_GUST(1, "", line, "a", commands[i], check_demo());
+  }
+  CHECK_GUST(1, "",
+             with_path("gust run: ", check_temp(),
+                       ": expected a .gust file, found a folder; give the file\n"),
+             "a", "run", check_temp());
+  CHECK_GUST(1, "", with_path("gust eval: ", check_temp(), ": expected a file, found a folder\n"),
+             NULL, "eval", run_gust_demo("q4"), "--text", check_temp());
+  CHECK_GUST(1, "",
+             with_path("gust run: ", host_null_device(),
+                       ": expected a .gust file, found a device or pipe; give the file's name\n"),
+             "a", "run", host_null_device());
+}
+
+/* What the model is not needed for is said before it is looked for. */
+static void test_before_loading(void) {
+  const char *none = check_temp_file("no-model.gust"), *ids = check_temp_file("no-ids.txt");
+  CHECK_GUST(1, "", with_path("gust logits: ", ids, ": cannot open: No such file or directory\n"),
+             NULL, "logits", none, ids, "-o", check_temp_file("none.f32"));
+  CHECK_GUST(1, "",
+             "gust run: standard input: expected text in UTF-8, found byte 0xff at offset 1\n",
+             "a\xff", "run", none);
+  CHECK_GUST(1, "",
+             "gust chat: --session: expected a name of 1 to 200 characters that does not begin "
+             "with a dot, or a path with a slash, found \"\"\n",
+             NULL, "chat", none, "--session", "");
+  const char *foreign = check_temp_file("foreign.session");
+  check_write_file(foreign, "What is this?", 13);
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", foreign,
+                       ": this is no session of gust chat: too short; it is left as it is: give "
+                       "another --session\n"),
+             NULL, "chat", none, "--session", foreign);
+  const char *held = check_temp_file("held.session");
+  uint64_t bytes;
+  bool busy;
+  check_write_file(held, "", 0);
+  os_file lock = os_open_update(held, &bytes);
+  CHECK(lock != -1 && os_lock(lock, &busy));
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", held,
+                       ": another chat has this session open; end that one or give another "
+                       "--session\n"),
+             NULL, "chat", none, "--session", held);
+  os_close(lock);
+  /* A session that was only looked for is not begun. */
+  const char *fresh = check_temp_file("fresh.session");
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", none,
+                       ": cannot open: No such file or directory; expected a .gust file\n"),
+             NULL, "chat", none, "--session", fresh);
+  CHECK(!host_exists(fresh));
+}
+
+static void test_prompts(void) {
+  const char *model = run_gust_demo("q4");
+  static const char nothing[] =
+      "gust run: expected a prompt, found none on standard input; give -p TEXT or pipe it in\n";
+  CHECK_GUST(1, "", nothing, "", "run", model, "--quiet");
+  CHECK_GUST(1, "", nothing, "\n", "run", model, "--quiet");
+  CHECK_GUST(2, "", "gust run: -p: expected a prompt, found none; give some text\n", NULL, "run",
+             model, "--quiet", "-p", "");
+  CHECK_GUST(0, NULL, "", NULL, "run", model, "--quiet", "--raw", "-p", "", "-n", "1");
+  CHECK_GUST(1, "",
+             "gust run: the prompt: expected at most 2 tokens, as many as the context holds, found "
+             "17; shorten it or give a larger --ctx\n",
+             NULL, "run", model, "--quiet", "--ctx", "2", "-p", "Who are you?");
+#ifndef _WIN32 /* where arguments are UTF-16 */
+  CHECK_GUST(2, "", "gust run: --stop: expected text in UTF-8, found byte 0xff at offset 0\n", "a",
+             "run", model, "--stop", "x", "--stop", "\xff");
+#endif
+}
+
+/* An output nobody takes ends a command as SIGPIPE would, without a word. On Windows there
+ * is no such signal, and the C library drops what it could not write, so that later no more
+ * than that is known. */
+static void check_lost_output(const char *const argv[], const char *input) {
+  run_result result = run_program_to(argv, input, NULL);
+#ifdef _WIN32
+  char now[80], earlier[80];
+  snprintf(now, sizeof now, "gust %s: standard output: cannot write: Broken pipe\n", argv[1]);
+  snprintf(earlier, sizeof earlier,
+           "gust %s: standard output: cannot write: an earlier write failed\n", argv[1]);
   CHECK_EQ_INT(result.code, 1);
-  CHECK_BROKEN_PIPE("run");
+  if (strcmp(result.err, earlier) != 0) CHECK_EQ_STR(result.err, now);
+#else
+  CHECK_EQ_INT(result.code, 128 + 13);
+  CHECK_EQ_STR(result.err, "");
+#endif
   run_result_clear(&result);
-  result = run_program_to(inspect, "", NULL);
-  CHECK_EQ_INT(result.code, 1);
-  CHECK_BROKEN_PIPE("inspect");
-  run_result_clear(&result);
+}
+
+static void test_lost_output(void) {
+  const char *model = run_gust_demo("q4"), *gust = run_gust_binary();
+  const char *run[] = {gust, "run", model, "--quiet", "-p", "Hello!", NULL};
+  const char *chat[] = {gust, "chat", model, "--quiet", NULL};
+  const char *inspect[] = {gust, "inspect", model, "--json", NULL};
+  const char *logits[] = {gust, "logits", model, "-", "-o", "-", "--quiet", NULL};
+  check_lost_output(run, "");
+  check_lost_output(chat, "Hello!\nWho are you?\n");
+  check_lost_output(inspect, "");
+  check_lost_output(logits, "1 2 3");
   if (!host_full_file()) {
     check_part_skipped("an answer to a full disk", "there is no file to stand in for one");
     return;
   }
-  result = run_program_to(run, "", host_full_file());
+  run_result result = run_program_to(run, "", host_full_file());
   CHECK_EQ_INT(result.code, 1);
   CHECK_EQ_STR(result.err, "gust run: standard output: cannot write: No space left on device\n");
   run_result_clear(&result);
@@ -508,6 +699,11 @@ static void test_interrupts(void) {
       "--seed",          "1",   "-n",      "2000",    "--cpu",   "c",
       "--threads",       "1",   NULL};
   result = run_program_signalled(run, 1500, RUN_INTERRUPT);
+  for (unsigned wait = 3000; result.out_bytes == 0 && wait < 200000; wait *= 2) {
+    CHECK_EQ_INT(result.code, 128 + RUN_INTERRUPT); /* too early: it still read the prompt */
+    run_result_clear(&result);
+    result = run_program_signalled(run, wait, RUN_INTERRUPT);
+  }
   CHECK_EQ_INT(result.code, 128 + RUN_INTERRUPT);
   CHECK_EQ_STR(result.err, "");
   CHECK(result.out_bytes > 1 && result.out[result.out_bytes - 1] == '\n');
@@ -517,18 +713,27 @@ static void test_interrupts(void) {
 int main(void) {
   run_gust_binary();
   test_main();
-  test_convert();
   test_inspect();
   test_verify();
   test_tokenize();
   test_logits();
-  test_eval();
+  test_logits_at_terminal();
   test_eval_limits();
   test_run();
   test_run_json();
   test_run_seed();
   test_run_failures();
+  test_levels();
+  test_no_model();
+  test_before_loading();
+  test_prompts();
   test_lost_output();
+  if (check_emulated()) {
+    check_part_skipped("conversion, evaluation, interrupts", "an emulator takes minutes for them");
+    return check_finish();
+  }
+  test_convert();
+  test_eval();
   test_interrupts();
   return check_finish();
 }

@@ -357,7 +357,8 @@ static const struct refusal {
      "num_attention_heads: expected a multiple of num_key_value_heads 4, found 6"},
     {CONFIG, "\"eos_token_id\": 2", "\"eos_token_id\": 300", GUST_E_FORMAT,
      "eos_token_id: expected less than vocab_size 300, found 300"},
-    {CONFIG, "\"hidden_act\"", "hidden_act", GUST_E_FORMAT, "config.json:10:2: expected"},
+    {CONFIG, "\"hidden_act\"", "hidden_act", GUST_E_FORMAT,
+     "config.json:10:2: expected a member's name in quotes, found 'h'; download the file again"},
     {CONFIG, "\"vocab_size\": 300", "\"vocab_size\": 200", GUST_E_FORMAT,
      "tensor 'model.embed_tokens.weight': expected shape [200, 36] as config.json says, found "
      "[300, 36]; weights and config.json must belong together"},
@@ -395,7 +396,7 @@ static const struct refusal {
     {WEIGHTS, "\"shape\": [300, 36], \"data_offsets\": [0,",
      "\"shape\": [4294967296, 4294967296], \"data_offsets\": [0,", GUST_E_FORMAT,
      "shape: expected less than 2^63 bytes, found more"},
-    {WEIGHTS, "{\"__metadata__\"", "{\"__metadata__", GUST_E_FORMAT, "model.safetensors:1:"},
+    {WEIGHTS, "{\"__metadata__\"", "{\"__metadata__", GUST_E_FORMAT, "; download the file again"},
     {"tokenizer.json", "\"type\": \"BPE\"", "\"type\": \"Unigram\"", GUST_E_UNSUPPORTED, "Unigram"},
 };
 
@@ -482,7 +483,9 @@ static void refuse_index(void) {
        "tensor 'model.norm.weight': expected it in 'model-1-of-2.safetensors', found it in "
        "model-2-of-2.safetensors; download the checkpoint again"},
       {"\"model.norm.weight\": \"model-2-of-2.safetensors\"",
-       "\"model.norm.weight\": \"model-3-of-2.safetensors\"", "model-3-of-2.safetensors"},
+       "\"model.norm.weight\": \"model-3-of-2.safetensors\"",
+       "model-3-of-2.safetensors: expected a readable safetensors file, found: No such file or "
+       "directory; the checkpoint is incomplete: download it again"},
       {"\"model.norm.weight\": \"model-2-of-2.safetensors\"",
        "\"model.norm.weight\": \"model.safetensors.index.json\"",
        "model.safetensors.index.json: expected"},
@@ -538,6 +541,35 @@ static void refuse_circle(void) {
   maker_free(&m);
 }
 
+/* What a clone without git-lfs leaves in place of large files. */
+static void refuse_pointers(void) {
+  static const char pointer[] =
+      "version https://git-lfs.github.com/spec/v1\noid sha256:"
+      "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n";
+  static const char *const names[] = {
+      "model.safetensors",   "config.json",    "generation_config.json", "tokenizer_config.json",
+      "chat_template.jinja", "tokenizer.json", "tokenizer.model"};
+  maker_model m = maker_small(false, true);
+  gust_error err;
+  char path[512], words[640];
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    maker_write(&m, source, "BF16", 1);
+    if (strcmp(names[i], "tokenizer.model") == 0) {
+      snprintf(path, sizeof path, "%s/tokenizer.json", source);
+      host_remove(path);
+    }
+    snprintf(path, sizeof path, "%s/%s", source, names[i]);
+    check_write_file(path, pointer, sizeof pointer - 1);
+    CHECK_EQ_INT(convert(source, GUST_TYPE_Q4, 1, &err), GUST_E_FORMAT);
+    snprintf(words, sizeof words,
+             "%s: this is a git-lfs pointer, not the file itself: run git lfs pull in its folder",
+             path);
+    CHECK_EQ_STR(err.text, words);
+    host_remove(path);
+  }
+  maker_free(&m);
+}
+
 static void refuse_truncated(void) {
   maker_model m = maker_small(false, true);
   char path[512];
@@ -575,7 +607,8 @@ static void limited(void) {
     CHECK(host_limit_files(HOST_NO_LIMIT));
     CHECK_EQ_INT(status, GUST_E_IO);
     CHECK_CONTAINS(err.text, target);
-    CHECK_CONTAINS(err.text, "the file may not grow so large here");
+    CHECK_CONTAINS(err.text,
+                   "the file may not grow so large: write to another disk (FAT32 ends at 4 GiB)");
     CHECK_EQ_INT(check_files_in(output), 1);
   }
   maker_free(&m);
@@ -652,7 +685,7 @@ static void bad_places(void) {
   CHECK_CONTAINS(err.text, "none/config.json: expected a readable file, found: No such file");
   gust_convert_options bad = {.type = (gust_type)9};
   CHECK_EQ_INT(gust_convert(source, target, &bad, NULL, &err), GUST_E_ARGUMENT);
-  CHECK_EQ_STR(err.text, "type: expected q4, q8, bf16 or f32, found 9");
+  CHECK_EQ_STR(err.text, "type: expected " GUST_TYPE_NAMES ", found 9");
   CHECK_EQ_INT(gust_convert(source, target, NULL, NULL, NULL), GUST_OK); /* all may be NULL */
   maker_free(&m);
 }
@@ -729,10 +762,11 @@ static void size_limit(void) {
   remove(target);
   run_result run = run_program(argv, "", 0);
   CHECK_EQ_INT(run.code, 1);
-  snprintf(words, sizeof words,
-           "gust convert: %s: expected to write it, found: File too large; the file may not grow "
-           "so large here: raise the limit (ulimit -f)\n",
-           target);
+  snprintf(
+      words, sizeof words,
+      "gust convert: %s: expected to write it, found: File too large; the file may not grow "
+      "so large: write to another disk (FAT32 ends at 4 GiB), or raise the limit (ulimit -f)\n",
+      target);
   CHECK_EQ_STR(run.err, words);
   CHECK_EQ_INT(check_files_in(output), 0);
   run_result_clear(&run);
@@ -779,6 +813,11 @@ static void broken_template(void) {
     if (*cases[i].words) {
       CHECK(strncmp(run.err, cases[i].words, strlen(cases[i].words)) == 0);
       CHECK_CONTAINS(run.err, "; use --template NAME\n");
+      run_result asked = run_gust("Hello", "run", target, "--quiet", (const char *)NULL);
+      CHECK_EQ_INT(asked.code, 1);
+      CHECK_CONTAINS(asked.err, "gust run: ");
+      CHECK_CONTAINS(asked.err, "; --template NAME chooses another\n");
+      run_result_clear(&asked);
     } else {
       CHECK_EQ_STR(run.err, "");
     }
@@ -790,6 +829,43 @@ static void broken_template(void) {
 }
 
 /* --- real checkpoints -------------------------------------------------------------------- */
+
+static size_t count_ids(const gust_model *model, unsigned flags) {
+  int32_t *ids;
+  size_t count = 0;
+  CHECK_EQ_INT(gust_tokenize(model, "ab", 2, flags, &ids, &count, NULL), GUST_OK);
+  gust_free(ids);
+  return count;
+}
+
+/* A tokenizer that ends every text with </s> must not do so before an answer. */
+static void ids_after_text(void) {
+  maker_model m = maker_small(false, true);
+  maker_write(&m, source, "BF16", 1);
+  maker_patch(source, "tokenizer.json", "\"post_processor\": null",
+              "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": [{\"Sequence\": "
+              "{\"id\": \"A\", \"type_id\": 0}}, {\"SpecialToken\": {\"id\": \"</s>\", "
+              "\"type_id\": 0}}], \"special_tokens\": {\"</s>\": {\"id\": \"</s>\", "
+              "\"ids\": [2]}}}");
+  gust_model *model;
+  gust_error err = {0};
+  CHECK_EQ_INT(convert(source, GUST_TYPE_F32, 1, &err), GUST_OK);
+  if (gust_model_open(&model, target, NULL, &err)) check_fatal("model", err.text);
+  size_t plain = count_ids(model, 0);
+  CHECK_EQ_INT(count_ids(model, GUST_TOKENIZE_BOS), plain);
+  CHECK_EQ_INT(count_ids(model, GUST_TOKENIZE_EOS), plain);
+  CHECK_EQ_INT(count_ids(model, GUST_TOKENIZE_BOS | GUST_TOKENIZE_EOS), plain + 1);
+  const gust_message message = {"user", "ab", 2};
+  int32_t *ids;
+  size_t count;
+  CHECK_EQ_INT(gust_chat_tokenize_as(model, "{{ messages[0]['content'] }}", &message, 1, true, &ids,
+                                     &count, &err),
+               GUST_OK);
+  CHECK_EQ_INT(count, plain);
+  gust_free(ids);
+  gust_model_close(model);
+  maker_free(&m);
+}
 
 static void demo(void) {
   gust_convert_options options = {.type = GUST_TYPE_Q4};
@@ -876,6 +952,7 @@ int main(void) {
   refuse_surplus();
   refuse_index();
   refuse_circle();
+  refuse_pointers();
   refuse_truncated();
   limited();
   full_disk();
@@ -884,6 +961,7 @@ int main(void) {
   size_limit();
   quit_key();
   broken_template();
+  ids_after_text();
   demo();
   same_everywhere();
   stories();

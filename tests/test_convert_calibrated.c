@@ -230,7 +230,7 @@ static void keep(void) {
     const char *rule, *words;
   } bad[] = {{"*.downproj.weight=q8", "found '*.downproj.weight', which matches none"},
              {"model.norm.weight=q8", "found 'model.norm.weight', which matches none"},
-             {"*.weight", "expected PATTERN=TYPE with type q4, q8, bf16 or f32, found '*.weight'"},
+             {"*.weight", "expected PATTERN=TYPE with type " GUST_TYPE_NAMES ", found '*.weight'"},
              {"=q8", "expected PATTERN=TYPE"},
              {"*=q5", "expected PATTERN=TYPE"}};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -275,8 +275,10 @@ static void target_bits(bool calibrated) {
   options.target_bits = 1;
   CHECK_EQ_INT(convert(&options, NULL, &err), GUST_E_ARGUMENT);
   double least, most;
-  CHECK(sscanf(err.text, "target bits: expected %lf (all q4) to %lf (all q8), found 1.000", &least,
-               &most) == 2);
+  CHECK(sscanf(
+            err.text,
+            "--target-bits: expected %lf (all q4) to %lf (all q8) for this checkpoint, found 1.000",
+            &least, &most) == 2);
   CHECK(least < most);
   double last = 0;
   for (int step = 0; step <= 4; step++) {

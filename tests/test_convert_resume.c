@@ -13,7 +13,7 @@
 #include "run_program.h"
 
 #define TENSORS 21 /* of the small model, each one group and so one call of progress */
-#define TOKENS 24  /* of the receipt's prompt, each a call as well */
+#define TOKENS 8   /* calls while the receipt's prompt is computed */
 
 static const char *self; /* the path of this program */
 static const char *source, *output, *target, *partial;
@@ -168,7 +168,7 @@ static void changed(void) {
   free(q8.data);
 }
 
-/* A partial file that was damaged, cut off, or never one of ours. */
+/* A partial file that was damaged or cut off. */
 static void damaged(void) {
   bytes want = reference(GUST_TYPE_Q8);
   size_t count;
@@ -186,9 +186,27 @@ static void damaged(void) {
   convert_killed(GUST_TYPE_Q8, 15);
   check_cut_file(partial, want.count);
   CHECK_EQ_INT(finish(GUST_TYPE_Q8, &want, starting_over), 0);
-  check_write_file(partial, "something else", 14);
-  CHECK_EQ_INT(finish(GUST_TYPE_Q8, &want, starting_over), 0);
   free(want.data);
+}
+
+/* A file of somebody's that happens to go by that name. */
+static void foreign(void) {
+  static const char *const theirs[] = {"something else", "short"};
+  for (size_t i = 0; i < 2; i++) {
+    gust_error err = {0};
+    watcher w = {0};
+    size_t count;
+    check_write_file(partial, theirs[i], strlen(theirs[i]));
+    CHECK_EQ_INT(convert(&w, GUST_TYPE_Q8, NULL, &err), GUST_E_ARGUMENT);
+    CHECK_CONTAINS(err.text,
+                   "model.gust.converting: expected none, or what an interrupted conversion left, "
+                   "found another file; move it, or give another name");
+    char *file = check_read_file(partial, &count);
+    CHECK(count == strlen(theirs[i]) && memcmp(file, theirs[i], count) == 0);
+    CHECK_EQ_INT(check_files_in(output), 1);
+    free(file);
+    remove(partial);
+  }
 }
 
 /* --- failures that pass ---------------------------------------------------------------- */
@@ -302,6 +320,7 @@ int main(int argc, char **argv) {
   interrupted(GUST_TYPE_Q4);
   changed();
   damaged();
+  foreign();
   failed();
   two_at_once();
   maker_write(&m, source, "BF16", 3);

@@ -13,6 +13,9 @@
 #include "checksum.h"
 #include "convert.h"
 #include "demo_model.h"
+#ifdef GUST_COUNTS_MEMORY
+#include "failing_memory.h"
+#endif
 #include "format.h"
 #include "format_layout.h"
 #include "os.h"
@@ -282,22 +285,44 @@ static const uint64_t extremes[] = {0,
                                     UINT64_MAX};
 #define EXTREMES (sizeof extremes / sizeof *extremes)
 
+#ifdef GUST_COUNTS_MEMORY
+static uint64_t bytes_to_open(const sample *s, os_file file, size_t at, uint64_t value,
+                              size_t bytes, gust_status *status, gust_error *err) {
+  failing_memory_begin(FAILING_ONE, 0);
+  *status = open_with(s, file, at, value, bytes, err);
+  failing_memory_end();
+  return failing_memory_bytes();
+}
+#else
+static uint64_t bytes_to_open(const sample *s, os_file file, size_t at, uint64_t value,
+                              size_t bytes, gust_status *status, gust_error *err) {
+  *status = open_with(s, file, at, value, bytes, err);
+  return 0;
+}
+#endif
+
 /* Wherever a number may stand: nothing crashes, and no size is believed so far that
- * memory is asked for it. */
+ * memory is asked for it, beyond what the whole file takes. */
 static void every_number(const sample *s) {
   write_sample(s);
   os_file file = writable(s);
   gust_error err;
+  gust_status status;
+  uint64_t whole = bytes_to_open(s, file, PROLOGUE_VERSION, GUST_FORMAT_VERSION, 4, &status, &err);
+  CHECK_EQ_INT(status, GUST_OK);
   for (size_t width = 4; width <= 8; width += 4)
     for (size_t at = PROLOGUE_VERSION; at + width <= s->header_bytes; at += at < DENSE ? 4 : 20)
       for (size_t k = 0; k < EXTREMES; k++) {
         if (width == 4 && extremes[k] > UINT32_MAX) continue;
-        gust_status status = open_with(s, file, at, extremes[k], width, &err);
+        uint64_t took = bytes_to_open(s, file, at, extremes[k], width, &status, &err);
         bool good =
             status == GUST_OK || ((status == GUST_E_FORMAT || status == GUST_E_UNSUPPORTED) &&
                                   strncmp(err.text, s->path, strlen(s->path)) == 0);
         if (!good) printf("offset %zu: %s\n", at, err.text);
         CHECK(good);
+        if (!CHECK(took <= whole))
+          printf("offset %zu: %llu bytes, not %llu\n", at, (unsigned long long)took,
+                 (unsigned long long)whole);
       }
   os_close(file);
 }

@@ -17,8 +17,8 @@
 
 #define CHUNK 64
 #define CHUNKS 5
-#define PER_CHUNK (CHUNK - 1 - CHUNK / 2)
 #define TOKENS (CHUNKS * PER_CHUNK)
+enum { PER_CHUNK = CHUNK - 1 - CHUNK / 2 }; /* scored */
 #define VOCAB 4096
 
 /* What is expected of one token. */
@@ -315,6 +315,12 @@ static void table(const char *model, const char *reference) {
   r = run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--ctx", "64", "--chunks",
                "1", "--quiet", "--worst", "0", (const char *)NULL);
   CHECK(strstr(r.out, "perplexity") && !strstr(r.out, "+/-") && !strstr(r.out, "least expected"));
+  run_result_clear(&r);
+  /* Shares of all sizes, of which none needs an exponent at the upper end. */
+  r = run_gust(NULL, "eval", model, "--text", check_data("heldout.txt"), "--chunks", "3", "--quiet",
+               "--worst", "200", (const char *)NULL);
+  CHECK_CONTAINS(r.out, " 100 %, ");
+  CHECK(!strstr(r.out, "e+"));
   run_result_clear(&r);
 }
 

@@ -2,11 +2,13 @@
  * refused by name. Damage below the checksum is tried with the checksum made
  * right again, so that every check behind it is reached. */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
 #include "checksum.h"
+#include "cli/model_options.h"
 #include "format.h"
 
 static char *copy_text(const char *text) {
@@ -181,7 +183,7 @@ static void sizes(void) {
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 1, small, &bytes));
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 2, zero, &bytes));
   CHECK(!gust_tensor_bytes(GUST_TYPE_F32, 3, small, &bytes));
-  CHECK(!gust_tensor_bytes((gust_type)4, 2, small, &bytes));
+  CHECK(!gust_tensor_bytes((gust_type)GUST_TYPE_COUNT, 2, small, &bytes));
   const uint64_t huge[][2] = {{UINT64_MAX, UINT64_MAX},
                               {UINT64_MAX, 1},
                               {1, UINT64_MAX},
@@ -194,6 +196,24 @@ static void sizes(void) {
   CHECK(gust_type_parse("q4", &type) && type == GUST_TYPE_Q4);
   CHECK(!gust_type_parse("Q4", &type) && !gust_type_parse("", &type));
   CHECK_EQ_STR(gust_type_name(GUST_TYPE_BF16), "bf16");
+}
+
+/* What --type offers, and what errors say there is, are the types, the newest first. */
+static void type_names(void) {
+  char choices[64] = "", sentence[64] = "";
+  for (int i = GUST_TYPE_COUNT - 1; i >= 0; i--) {
+    const char *name = gust_type_name((gust_type)i);
+    bool first = i == GUST_TYPE_COUNT - 1;
+    snprintf(choices + strlen(choices), sizeof choices - strlen(choices), "%s%s", first ? "" : "|",
+             name);
+    snprintf(sentence + strlen(sentence), sizeof sentence - strlen(sentence), "%s%s",
+             first    ? ""
+             : i == 0 ? " or "
+                      : ", ",
+             name);
+  }
+  CHECK_EQ_STR(MATRIX_TYPES, choices);
+  CHECK_EQ_STR(GUST_TYPE_NAMES, sentence);
 }
 
 static void refuse_config(void) {
@@ -377,6 +397,15 @@ static void other_receipts(void) {
   gust_header_clear(&h);
 }
 
+/* What is quoted in an error cannot drive a terminal, nor end the line. */
+static void quoted_names(void) {
+  gust_error err;
+  gust_fail(&err, GUST_E_FORMAT, "%s",
+            "a\x1b[1m\n\x7f \xc2\x9b"
+            "31m \xc2\xa0\xc3\x9b \xc2");
+  CHECK_EQ_STR(err.text, "a?[1m?? ??31m \xc2\xa0\xc3\x9b \xc2");
+}
+
 /* Not reached by flipping one byte. */
 static void refuse_lists(void) {
   gust_header h, out;
@@ -395,6 +424,18 @@ static void refuse_lists(void) {
   CHECK_EQ_INT(gust_header_decode(&out, bytes, count, h.file_bytes, "m", &err), GUST_E_FORMAT);
   CHECK_CONTAINS(err.text, "m: expected the last tensor to end at");
   free(bytes);
+  h.file_bytes -= 64;
+  static const char *const names[] = {"t\x1b[31m", "t\n",   "t\x7f",
+                                      "t\xc2\x9b", "t\xff", "t\xe2\x82"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    snprintf(h.tensors[3].name, sizeof "last.weight", "%-11.11s", names[i]);
+    CHECK_EQ_INT(gust_header_encode(&h, &bytes, &count, &err), GUST_OK);
+    CHECK_EQ_INT(gust_header_decode(&out, bytes, count, h.file_bytes, "m", &err), GUST_E_FORMAT);
+    CHECK_CONTAINS(err.text,
+                   "m: section TENS: entry 3: expected a name in UTF-8 without control characters, "
+                   "found 't");
+    free(bytes);
+  }
   h.tensors[3].name[0] = 0;
   CHECK_EQ_INT(gust_header_encode(&h, &bytes, &count, &err), GUST_E_UNSUPPORTED);
   CHECK_CONTAINS(err.text, "tensor 3: expected a name of 1 to 255 bytes");
@@ -456,10 +497,12 @@ static void fuzz(void) {
 int main(void) {
   round_trip();
   sizes();
+  type_names();
   refuse_config();
   refuse_prologue();
   refuse_sections();
   other_receipts();
+  quoted_names();
   refuse_lists();
   fuzz();
   return check_finish();

@@ -5,6 +5,7 @@
 set -eu
 : "${SOURCE_ROOT:?}" "${BUILD_ROOT:?}" "${PREFIX:?}" "${BINDIR:?}" "${LIBDIR:?}"
 : "${INCLUDEDIR:?}" "${DATADIR:?}" "${MANDIR:?}" "${KINDS:?}" "${COMMANDS:?}" "${LIBRARY_VERSION:?}"
+: "${VERSION:?}"
 
 skip() {
   echo "SKIP: $*"
@@ -39,7 +40,13 @@ DESTDIR=$work/root "$meson" install -C "$BUILD_ROOT" --no-rebuild >"$work/instal
   { cat "$work/install.txt" && fail "meson install"; }
 if [ -f "$work/log" ]; then mv "$work/log" "$log"; else rm -f "$log"; fi
 
+# What says which version this is says the same; NEWS.md and the changelog begin with it.
 version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')
+[ "$version" = "$VERSION" ] || fail "gust --version: $version, meson.build: $VERSION"
+news=$(sed -n 's/^## //p' "$SOURCE_ROOT/NEWS.md" | sed 1q)
+[ "$news" = "$VERSION" ] || fail "NEWS.md: $news, meson.build: $VERSION"
+changelog=$(sed -n '1s/^gust (\([^)]*\)).*/\1/p' "$SOURCE_ROOT/debian/changelog")
+[ "$changelog" = "$VERSION" ] || fail "debian/changelog: $changelog, meson.build: $VERSION"
 {
   echo "$BINDIR/gust"
   echo "$INCLUDEDIR/gust.h"
@@ -71,6 +78,16 @@ version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')
 (cd "$top" && find . ! -type d | sed 's,^\./,,') | LC_ALL=C sort >"$work/found"
 compare "$work/expected" "$work/found" "other files than these were installed"
 
+# Links in the documentation lead to what is installed.
+for page in "$top/$DATADIR/doc/gust"/*.md "$top/$DATADIR/doc/gust/docs"/*.md; do
+  for link in $(grep -o ']([^)]*)' "$page" | sed 's/^](//; s/[#)].*//'); do
+    case $link in
+      http*) ;;
+      *) [ -e "$(dirname "$page")/$link" ] || fail "$page: a link to $link, which is not installed" ;;
+    esac
+  done
+done
+
 # --- symbols --------------------------------------------------------------------------
 
 # Every function declared in gust.h: statements with a name of ours before a
@@ -90,11 +107,13 @@ sed -n 's/^ \(gust_[a-z0-9_]*\)@.*/\1/p' "$SOURCE_ROOT/debian/libgust0.symbols" 
   LC_ALL=C sort >"$work/debian"
 compare "$work/api" "$work/debian" "debian/libgust0.symbols: not the functions of gust.h"
 
+# Without what a build that counts lines adds.
 for kind in $KINDS; do
   case $kind in
     static) nm -g --defined-only "$top/$LIBDIR/libgust.a" ;;
     shared) nm -D --defined-only "$top/$LIBDIR/libgust.so" ;;
-  esac | awk 'NF == 3 { print $3 }' | LC_ALL=C sort >"$work/symbols-$kind"
+  esac | awk 'NF == 3 { print $3 }' | grep -v -e '^__gcov_' -e '^mangle_path$' |
+    LC_ALL=C sort >"$work/symbols-$kind"
   compare "$work/api" "$work/symbols-$kind" "the $kind library: not the functions of gust.h"
 done
 
@@ -128,6 +147,20 @@ for kind in $KINDS; do
   [ "$needed" = "$kind" ] || fail "$example is linked with the $needed library"
   got=$(LD_LIBRARY_PATH="$top/$LIBDIR" "$example" "$demo/demo-q4.gust" 'Who are you?')
   [ "$got" = "$answer" ] || fail "$kind: expected '$answer', got '$got'"
+done
+
+# The lines of docs/INSTALL.md, as they stand there, with the compiler of this build.
+for kind in $KINDS; do
+  line=$(grep '^ *cc example\.c ' "$SOURCE_ROOT/docs/INSTALL.md" |
+    if [ "$kind" = static ]; then grep -e -Bstatic; else grep -v -e -Bstatic; fi)
+  [ -n "$line" ] || fail "docs/INSTALL.md: no line that links with the $kind library"
+  (
+    cc() { ${CC:-cc} "$@"; }
+    cd "$work/consumer"
+    eval "$line" # not quoted there: it is what a user types
+    LD_LIBRARY_PATH="$top/$LIBDIR" ./example "$demo/demo-q4.gust" 'Who are you?'
+  ) >"$work/line.txt" 2>&1 || { cat "$work/line.txt" && fail "docs/INSTALL.md: $line"; }
+  [ "$(cat "$work/line.txt")" = "$answer" ] || fail "$line: got '$(cat "$work/line.txt")'"
 done
 
 # --- the program with what was installed beside it -------------------------------------------

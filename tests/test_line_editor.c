@@ -96,7 +96,8 @@ static void test_unicode(void) {
   CHECK_EQ_INT(text_width("日本", 6), 4);
   CHECK_EQ_INT(text_width("e\xcc\x81", 3), 1);
   CHECK_EQ_INT(text_width("\033\x7f\xff", 3), 8);
-  CHECK_EQ_INT(text_width("\xe2\x80\xae", 3), 6); /* turns the line around: spelled */
+  /* Turns the line around: spelled. */
+  CHECK_EQ_INT(text_width("\xe2\x80\xae", 3), 6); /* NOLINT(misc-misleading-bidirectional) */
   CHECK_EQ_INT(text_width("한국 😀", 11), 7);
   CHECK_EQ_INT(text_width("\xed\xa0\x80", 3), 12); /* a surrogate */
 }
@@ -305,8 +306,10 @@ static void test_history_trouble(void) {
   history_clear(&list);
   const char *fifo = check_temp_file("fifo");
   if (!host_make_fifo(fifo)) fifo = host_null_device();
+  host_expect_soon("a named pipe to be refused");
   CHECK_EQ_INT(history_open(&list, fifo, &err), GUST_E_IO);
   CHECK_EQ_INT(history_add(&list, "kept", 4, &err), GUST_E_IO);
+  host_expect_soon(NULL);
   history_clear(&list);
   if (host_full_file()) {
     CHECK_EQ_INT(history_open(&list, host_full_file(), &err), GUST_E_IO);
@@ -363,18 +366,21 @@ static void test_history_full(void) {
 
 static const char *self; /* the path of this program */
 
-/* One of several at once, each with lines of its own. */
+/* One of several at once, each with lines of its own. It pauses: others who never did could
+ * keep it waiting for longer than it is willing to. */
 static int write_history(const char *path, const char *number) {
   gust_error err = {0};
   history list = {0};
   char line[64];
-  if (history_open(&list, path, &err) != GUST_OK) return 1;
-  for (int i = 0; i < 50; i++) {
+  gust_status status = history_open(&list, path, &err);
+  for (int i = 0; i < 50 && !status; i++) {
     int bytes = snprintf(line, sizeof line, "%d of %s", i, number);
-    if (history_add(&list, line, (size_t)bytes, &err) != GUST_OK) return 1;
+    status = history_add(&list, line, (size_t)bytes, &err);
+    host_sleep(1);
   }
+  if (status) fprintf(stderr, "%s\n", err.text);
   history_clear(&list);
-  return 0;
+  return status ? 1 : 0;
 }
 
 /* Bounded in memory and on disk; nothing of several writers is lost. */

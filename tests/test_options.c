@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "cli/command.h"
+#include "cli/commands.h"
 #include "host.h"
 
 typedef struct sample_values {
@@ -234,7 +235,36 @@ static void test_optional_operands(void) {
   CHECK_EQ_INT(p.code, COMMAND_MISUSE);
 }
 
+/* Where an option's value lies in the structure of its command's values. */
+typedef struct value_place {
+  const char *name;
+  size_t begin, end;
+} value_place;
+
+/* No two options of a command store into the same place. */
+static void check_places(const cli_command *command) {
+  value_place places[64];
+  size_t count = 0;
+  for (const option_group *group = command->groups; group->title; group++)
+    for (const cli_option *option = group->options; option->name; option++) {
+      size_t begin = group->place + option->place;
+      size_t bytes = option->kind == OPTION_TEXTS ? sizeof(option_texts) : sizeof(option_value);
+      if (count == sizeof places / sizeof *places) check_fatal("too many options", command->name);
+      for (size_t i = 0; i < count; i++)
+        if (!CHECK(begin >= places[i].end || begin + bytes <= places[i].begin))
+          printf("  gust %s: --%s and --%s\n", command->name, places[i].name, option->name);
+      places[count++] = (value_place){option->name, begin, begin + bytes};
+    }
+}
+
+static void test_tables(void) {
+  check_places(&sample);
+  for (const cli_command *const *command = command_list; *command; command++)
+    check_places(*command);
+}
+
 int main(void) {
+  test_tables();
   test_accepted();
   test_texts();
   test_refused();

@@ -243,6 +243,32 @@ static void check_greedy_and_penalty(void) {
   free(c);
 }
 
+/* On either side of 0 and of 1; an id that occurs twice is lowered once. */
+static void check_penalty_signs(void) {
+  static const struct {
+    float repeated, other;
+    bool repeated_wins;
+  } cases[] = {{4, 2.1f, false},      {4, 1.9f, true},      {0.5f, 0.3f, false}, {0.5f, 0.2f, true},
+               {-0.5f, -0.9f, false}, {-0.5f, -1.1f, true}, {-3, -5.9f, false},  {-3, -6.1f, true}};
+  const int32_t *ids = gust_context_ids(context);
+  int32_t repeated = ids[1], other = 3, id = -1;
+  size_t times = 0;
+  for (size_t i = 0; i < gust_context_length(context); i++) {
+    CHECK(ids[i] != other);
+    times += ids[i] == repeated;
+  }
+  CHECK_EQ_INT(times, 2);
+  gust_sampler *sampler = make((gust_sampling){.top_p = 1, .repeat_penalty = 2});
+  for (size_t n = 0; n < sizeof cases / sizeof *cases; n++) {
+    for (size_t i = 0; i < vocab; i++) context->logits[i] = -100;
+    context->logits[repeated] = cases[n].repeated;
+    context->logits[other] = cases[n].other;
+    CHECK_EQ_INT(gust_sampler_draw(sampler, context, &id, NULL), GUST_OK);
+    CHECK_EQ_INT(id, cases[n].repeated_wins ? repeated : other);
+  }
+  gust_sampler_destroy(sampler);
+}
+
 /* So close to 0 that its inverse is infinite: greedy, not nothing. */
 static void check_tiny_temperature(void) {
   candidate *c = candidates(1);
@@ -312,6 +338,42 @@ static void check_other_vocabulary(void) {
   gust_sampler_destroy(sampler);
 }
 
+/* Most of its vocabulary has no piece of text: a padding whose logits mean nothing. */
+static void check_padded_vocabulary(void) {
+  gust_model *padded;
+  gust_error err;
+  if (gust_model_create_synthetic(&padded, "demo", "q4", NULL, NULL, &err))
+    check_fatal("synthetic model", err.text);
+  uint32_t pieces = gust_tokenizer_size(padded->tokenizer);
+  CHECK(pieces < gust_model_get_info(padded)->vocab_size / 2);
+  gust_context *c = context_or_die(padded, NULL);
+  const int32_t bos = 1;
+  CHECK_EQ_INT(gust_context_feed(c, &bos, 1, NULL, NULL, &err), GUST_OK);
+  const float *logits = gust_context_logits(c);
+  size_t likeliest = 0;
+  for (size_t i = 0; i < gust_model_get_info(padded)->vocab_size; i++)
+    if (logits[i] > logits[likeliest]) likeliest = i;
+  CHECK(likeliest >= pieces);
+  static const float temperatures[] = {0, 1, 1, 1}, top_p[] = {1, 1, 0.9f, 1};
+  static const uint32_t top_k[] = {0, 0, 0, 4000};
+  for (int i = 0; i < 4; i++) {
+    const gust_sampling s = {.temperature = temperatures[i],
+                             .top_p = top_p[i],
+                             .top_k = top_k[i],
+                             .repeat_penalty = 1.5f};
+    gust_sampler *sampler;
+    if (gust_sampler_create(&sampler, padded, &s, &err)) check_fatal("sampler", err.text);
+    for (int n = 0; n < 200; n++) {
+      int32_t id = -1;
+      CHECK_EQ_INT(gust_sampler_draw(sampler, c, &id, &err), GUST_OK);
+      CHECK(id >= 0 && (uint32_t)id < pieces);
+    }
+    gust_sampler_destroy(sampler);
+  }
+  gust_context_destroy(c);
+  gust_model_close(padded);
+}
+
 int main(void) {
   gust_model *opened = demo_model_open("q8");
   model = opened;
@@ -329,7 +391,10 @@ int main(void) {
   check_seeds();
   check_errors();
   check_other_vocabulary();
-  check_against_sort(); /* from here on the logits are others */
+  check_padded_vocabulary();
+  if (gust_context_feed(context, ids, count, NULL, NULL, NULL)) check_fatal("cannot feed", text);
+  check_penalty_signs(); /* from here on the logits are others */
+  check_against_sort();
   check_broken_logits();
   gust_free(ids);
   gust_context_destroy(context);

@@ -34,7 +34,9 @@ static void check_paths(void) {
   check_write_file(check_temp_file("a-file"), "x", 1);
   host_set_env("XDG_STATE_HOME", check_temp_file("a-file"));
   CHECK_EQ_INT(session_path(&path, "fox", &err), GUST_E_IO);
-  CHECK_CONTAINS(err.text, ": cannot make the folder for sessions: Not a directory");
+  CHECK_CONTAINS(err.text,
+                 ": cannot make the folder for sessions: Not a directory; give a file with a slash "
+                 "in its name: --session ./FILE");
 }
 
 static bool list_entry(void *user, const session_entry *entry) {

@@ -25,8 +25,8 @@ static void check_vector(const gust_tokenizer *t, const json_value *vector, bool
   int32_t *ids;
   gust_error err;
   const char *text = json_text(json_get(vector, "text"), &bytes);
-  gust_status status =
-      gust_tokenizer_text_to_ids(t, text, bytes, bos, true, NULL, 0, &ids, &count, &err);
+  gust_status status = gust_tokenizer_text_to_ids(
+      t, text, bytes, bos ? GUST_ENDS_BOTH : GUST_ENDS_NONE, true, NULL, 0, &ids, &count, &err);
   CHECK_EQ_INT(status, GUST_OK);
   if (!CHECK(same_ids(json_get(vector, bos ? "ids" : "ids_no_bos"), ids, count)))
     printf("text: %.*s\n", (int)(bytes < 200 ? bytes : 200), text);
@@ -74,8 +74,8 @@ static void expect_spans(const gust_tokenizer *t, const char *text, const gust_t
   size_t count;
   gust_error err;
   char found[512] = "";
-  CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, text, strlen(text), true, true, spans, span_count,
-                                          &ids, &count, &err),
+  CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, text, strlen(text), GUST_ENDS_BOTH, true, spans,
+                                          span_count, &ids, &count, &err),
                GUST_OK);
   for (size_t i = 0; i < count && i < 60; i++)
     snprintf(found + strlen(found), sizeof found - strlen(found), i ? " %d" : "%d", (int)ids[i]);
@@ -144,8 +144,9 @@ static void test_merging(void) {
   int32_t *ids;
   size_t count;
   gust_error err;
-  CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, "<s>", 3, false, false, NULL, 0, &ids, &count, &err),
-               GUST_OK);
+  CHECK_EQ_INT(
+      gust_tokenizer_text_to_ids(t, "<s>", 3, GUST_ENDS_NONE, false, NULL, 0, &ids, &count, &err),
+      GUST_OK);
   CHECK(count == 4 && ids[0] == 3 && ids[1] == 11);
   free(ids);
   gust_tokenizer_destroy(t);
@@ -338,8 +339,9 @@ static void check_random_text(const gust_tokenizer *t, const gust_vocabulary *v,
     plain[i] = (int32_t)letter + 1;
   }
   gust_error err;
-  CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, text, bytes, false, true, NULL, 0, &ids, &count, &err),
-               GUST_OK);
+  CHECK_EQ_INT(
+      gust_tokenizer_text_to_ids(t, text, bytes, GUST_ENDS_NONE, true, NULL, 0, &ids, &count, &err),
+      GUST_OK);
   size_t plain_count = merge_plainly(v, plain, bytes);
   CHECK(count == plain_count && (count == 0 || memcmp(ids, plain, count * sizeof *ids) == 0));
   free(ids);
@@ -370,8 +372,9 @@ static double seconds_to_encode(const gust_tokenizer *t, const char *text, size_
   int32_t *ids;
   gust_error err;
   clock_t begin = clock();
-  CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, text, bytes, true, true, NULL, 0, &ids, count, &err),
-               GUST_OK);
+  CHECK_EQ_INT(
+      gust_tokenizer_text_to_ids(t, text, bytes, GUST_ENDS_BOTH, true, NULL, 0, &ids, count, &err),
+      GUST_OK);
   free(ids);
   return (double)(clock() - begin) / CLOCKS_PER_SEC;
 }

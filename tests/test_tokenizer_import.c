@@ -241,8 +241,9 @@ static void test_equal_scores(void) {
   int32_t *ids;
   size_t count;
   static const int32_t expected[] = {1, 3, 8, 4, 9}; /* with merges in order: 3 4 7 ... */
-  CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, "abaabc", 6, true, true, NULL, 0, &ids, &count, &err),
-               GUST_OK);
+  CHECK_EQ_INT(
+      gust_tokenizer_text_to_ids(t, "abaabc", 6, GUST_ENDS_BOTH, true, NULL, 0, &ids, &count, &err),
+      GUST_OK);
   CHECK(count == 5 && memcmp(ids, expected, sizeof expected) == 0);
   free(ids);
   gust_tokenizer_destroy(t);
@@ -387,7 +388,7 @@ static void test_folder(void) {
   check_write_file(check_temp_file("added_tokens.json"), tokens, strlen(tokens));
   import_folder(GUST_E_UNSUPPORTED, "added_tokens.json:1:8: expected added tokens", &v);
   check_write_file(check_temp_file("tokenizer.json"), "{", 1);
-  import_folder(GUST_E_FORMAT, "tokenizer.json:1:2: expected a member's name in quotes", &v);
+  import_folder(GUST_E_FORMAT, "; download the file again", &v);
 }
 
 /* --- the file's section ---------------------------------------------------------------------- */
@@ -404,9 +405,9 @@ static gust_status create(const uint8_t *bytes, size_t count, gust_error *err) {
   if (t) { /* whatever was accepted can be used */
     int32_t *ids;
     size_t id_count;
-    CHECK_EQ_INT(
-        gust_tokenizer_text_to_ids(t, "abc <s>\xff", 8, true, true, NULL, 0, &ids, &id_count, NULL),
-        GUST_OK);
+    CHECK_EQ_INT(gust_tokenizer_text_to_ids(t, "abc <s>\xff", 8, GUST_ENDS_BOTH, true, NULL, 0,
+                                            &ids, &id_count, NULL),
+                 GUST_OK);
     free(ids);
   }
   gust_tokenizer_destroy(t);

@@ -10,8 +10,8 @@ static void check_text(const gust_tokenizer *tokenizer, const char *text, size_t
   size_t literals = literal.begin < literal.end ? 1 : 0, count = 0;
   int32_t *ids = NULL;
   gust_error err = {0};
-  if (gust_tokenizer_text_to_ids(tokenizer, text, bytes, special, special, &literal, literals, &ids,
-                                 &count, &err) != GUST_OK) {
+  if (gust_tokenizer_text_to_ids(tokenizer, text, bytes, special ? GUST_ENDS_BOTH : GUST_ENDS_NONE,
+                                 special, &literal, literals, &ids, &count, &err) != GUST_OK) {
     fuzz_require_line(&err);
     return;
   }

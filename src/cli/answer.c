@@ -207,13 +207,14 @@ void answer_clear(cli_answer *answer) {
 void answer_explain(const cli_answer *answer, const cli_command *command,
                     const gust_context *context, bool limit_given) {
   if (answer->finish == GUST_FINISH_LIMIT && !limit_given)
-    command_note(command, "the answer stops at %zu tokens, the checkpoint's max_new_tokens",
+    command_note(command, "note: the answer stops at %zu tokens, the checkpoint's max_new_tokens",
                  answer->count);
   if (answer->finish == GUST_FINISH_CONTEXT)
-    command_note(command,
-                 "the context is full (%zu of %zu positions), so the answer ends here; start anew "
-                 "or with a larger --ctx",
-                 gust_context_length(context), gust_context_capacity(context));
+    command_note(
+        command,
+        "note: the context is full (%zu of %zu positions), so the answer ends here; start anew "
+        "or with a larger --ctx",
+        gust_context_length(context), gust_context_capacity(context));
 }
 
 const char *answer_finish_name(const cli_answer *answer) {

@@ -13,6 +13,7 @@
 #include "output_file.h"
 #include "screen_text.h"
 #include "terminal.h"
+#include "utf8_check.h"
 
 static const char *plural(size_t count) {
   return count == 1 ? "" : "s";
@@ -110,8 +111,9 @@ static gust_status run_system(chat_state *chat, const char *argument, gust_error
     return GUST_OK;
   }
   bool removes = !strcmp(argument, "-");
-  gust_status status =
-      chat_messages_set_system(messages, removes ? NULL : argument, strlen(argument), err);
+  gust_status status = utf8_check_text("/system", argument, strlen(argument), err);
+  if (status == GUST_OK)
+    status = chat_messages_set_system(messages, removes ? NULL : argument, strlen(argument), err);
   if (status != GUST_OK) return status;
   tell_changed(chat, removes ? "no system message any more; what follows it is read again with the "
                                "next message"
@@ -203,7 +205,8 @@ static gust_status run_save(chat_state *chat, const char *argument, gust_error *
   FILE *there = special ? NULL : os_fopen(path, "rb");
   if (there) fclose(there);
   if (special) {
-    status = command_error(err, GUST_E_ARGUMENT, "%s: expected a regular file", path);
+    status = command_error(err, GUST_E_ARGUMENT, "%s: expected a regular file, found a %s", path,
+                           os_is_folder(path) ? "folder" : "device or pipe");
   } else if (there && !chat_state_confirm(chat, "that file exists; replace it? [y/N] ")) {
     command_note(chat->command, "nothing was saved");
   } else {

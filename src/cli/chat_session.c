@@ -11,6 +11,7 @@
 #include "os.h"
 #include "screen_text.h"
 #include "session_list.h"
+#include "session_records.h"
 #include "terminal.h"
 
 /* --- opening ----------------------------------------------------------------------- */
@@ -64,6 +65,18 @@ static gust_status take_settings(chat_state *chat, gust_error *err) {
 static const char *file_name(const char *path) {
   const char *name = os_file_name(path);
   return *name ? name : path;
+}
+
+gust_status chat_session_check(const char *name, gust_error *err) {
+  char *path = NULL;
+  session_file file;
+  gust_status status = session_path(&path, name, err);
+  if (status == GUST_OK) {
+    status = session_file_open(&file, path, true, err);
+    session_file_close(&file);
+  }
+  free(path);
+  return status;
 }
 
 gust_status chat_session_open(chat_state *chat, const char *name, bool other_model,

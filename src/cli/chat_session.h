@@ -4,6 +4,10 @@
 
 #include "chat_state.h"
 
+/* Whether there can be a session of that name, as far as it shows without the model: its
+ * folder, its format, and that no other chat holds it. */
+gust_status chat_session_check(const char *name, gust_error *err);
+
 /* Opens the session of that name, or begins it: messages, and the sampling options
  * that the command line did not give, are those of the session. What was asked and
  * never answered waits in the editor. */

@@ -91,5 +91,5 @@ void chat_settings_print(const chat_state *chat) {
   char text[CHAT_SETTING_BYTES];
   for (const cli_option *option = sampling_options; option->name; option++)
     printf("  %-15s %s%s\n", option->name, chat_settings_text(chat, option, text),
-           chat_settings_given(chat, option) ? "" : "  (the checkpoint's)");
+           chat_settings_given(chat, option) ? "" : "  (the model's)");
 }

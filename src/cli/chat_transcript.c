@@ -30,7 +30,8 @@ gust_status chat_transcript_read(const char *path, size_t most, char **text, siz
   *text = NULL;
   *bytes = 0;
   if (output_file_is_special(path)) /* a pipe could keep one waiting for ever */
-    return command_error(err, GUST_E_IO, "%s: expected a regular file", path);
+    return command_error(err, GUST_E_IO, "%s: expected a regular file, found a %s", path,
+                         os_is_folder(path) ? "folder" : "device or pipe");
   FILE *file = os_fopen(path, "rb");
   if (!file) return command_error(err, GUST_E_IO, "%s: cannot open: %s", path, strerror(errno));
   char *data = NULL;
@@ -98,7 +99,7 @@ static void write_json(FILE *file, const gust_message *message) {
 
 gust_status chat_transcript_save(const chat_messages *messages, const char *path, gust_error *err) {
   output_file output;
-  gust_status status = output_file_open(&output, path, err);
+  gust_status status = output_file_open_private(&output, path, err);
   if (status == GUST_OK) {
     for (size_t i = 0; i < messages->count; i++) {
       if (is_json(path)) {

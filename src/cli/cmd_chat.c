@@ -12,6 +12,7 @@
 #include "interrupt.h"
 #include "state_folder.h"
 #include "terminal.h"
+#include "utf8_check.h"
 
 typedef struct chat_own {
   option_value system, context, session, other_model, list, overflow;
@@ -141,11 +142,13 @@ static gust_status open_model(chat_state *chat, const chat_values *values, gust_
   return GUST_OK;
 }
 
-/* A session comes before the context, since it may be refused, which is quick; and its
- * seed before the one that would be drawn. */
+/* What can be refused comes before what takes long: a session, as far as it can be
+ * looked at, before the model, all of it before the context; and its seed before the one
+ * that would be drawn. */
 static gust_status open_chat(chat_state *chat, const chat_values *values, gust_error *err) {
   const chat_own *own = &values->own;
-  gust_status status = open_model(chat, values, err);
+  gust_status status = own->session.given ? chat_session_check(own->session.text, err) : GUST_OK;
+  if (status == GUST_OK) status = open_model(chat, values, err);
   if (status == GUST_OK) status = open_editor(chat, err);
   if (status == GUST_OK && own->session.given)
     status = chat_session_open(chat, own->session.text, own->other_model.given, err);
@@ -163,11 +166,21 @@ static gust_status open_chat(chat_state *chat, const chat_values *values, gust_e
   return status;
 }
 
+/* What the option tables cannot say. Returns OPTIONS_GO or 2. */
+static int check_values(const cli_command *command, chat_values *values) {
+  const option_value *system = &values->own.system;
+  gust_error err;
+  if (system->given &&
+      utf8_check_text("--system", system->text, strlen(system->text), &err) != GUST_OK)
+    return command_misuse(command, "%s", err.text);
+  return model_options_check(command, &values->model);
+}
+
 static int chat(const cli_command *command, int argc, char **argv) {
   chat_values values = {0};
   const char *operands[COMMAND_MAX_OPERANDS];
   int code = options_parse(command, argc, argv, &values, operands);
-  if (code == OPTIONS_GO) code = model_options_check(command, &values.model);
+  if (code == OPTIONS_GO) code = check_values(command, &values);
   if (code != OPTIONS_GO) return code;
   gust_error err = {0};
   if (values.own.list.given)
@@ -215,7 +228,7 @@ const cli_command command_chat = {
     .optional_operands = 1,
     .groups = {{"Options", own_options, offsetof(chat_values, own)},
                {"Template", template_options, offsetof(chat_values, chat_template)},
-               {"Sampling (defaults from the checkpoint)", sampling_options,
+               {"Sampling (defaults from the model)", sampling_options,
                 offsetof(chat_values, sampling)},
                {"Running", model_options, offsetof(chat_values, model)}},
     .run = chat,

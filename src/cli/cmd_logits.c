@@ -1,4 +1,5 @@
 /* gust logits: the logits of every position of a given sequence, as a file. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,7 @@
 #include "os.h"
 #include "output_file.h"
 #include "progress.h"
+#include "terminal.h"
 
 typedef struct logits_own {
   option_value output;
@@ -25,7 +27,7 @@ static const cli_option own_options[] = {
      .letter = 'o',
      .kind = OPTION_TEXT,
      .argument = "FILE",
-     .help = "where to write; needed",
+     .help = "where to write, '-': standard output; needed",
      .place = offsetof(logits_own, output)},
     {.name = NULL},
 };
@@ -78,25 +80,26 @@ static gust_status parse_ids(const char *path, const char *text, size_t bytes, u
                        path);
 }
 
-static gust_status load_ids(const char *path, uint32_t vocab, id_list *list, gust_error *err) {
-  char *text;
-  size_t bytes;
-  gust_status status = input_read(path, &text, &bytes, err);
-  if (status != GUST_OK) return status;
-  status = parse_ids(path, text, bytes, vocab, list, err);
-  free(text);
-  return status;
-}
-
 /* --- writing logits --------------------------------------------------------------- */
 
 typedef struct logits_writer {
-  output_file output;
+  output_file output; /* unless it goes to standard output */
+  bool to_stdout;
   uint8_t *row; /* one row, encoded */
   size_t vocab;
   gust_status status; /* of the writing */
   gust_error *err;
 } logits_writer;
+
+/* A row on standard output is checked as it is written: nobody computes on for a reader
+ * who is gone. */
+static gust_status put_row(logits_writer *writer) {
+  size_t bytes = 4 * writer->vocab;
+  if (!writer->to_stdout)
+    return output_file_write(&writer->output, writer->row, bytes, writer->err);
+  fwrite(writer->row, 1, bytes, stdout);
+  return command_flush(writer->err);
+}
 
 static bool write_row(void *user, size_t position, const float *logits) {
   logits_writer *writer = user;
@@ -106,7 +109,7 @@ static bool write_row(void *user, size_t position, const float *logits) {
     memcpy(&bits, &logits[i], sizeof bits);
     for (int k = 0; k < 4; k++) writer->row[4 * i + (size_t)k] = (uint8_t)(bits >> (8 * k));
   }
-  writer->status = output_file_write(&writer->output, writer->row, 4 * writer->vocab, writer->err);
+  writer->status = put_row(writer);
   return writer->status != GUST_OK;
 }
 
@@ -144,16 +147,23 @@ static gust_status write_rows(logits_writer *writer, gust_context *context, cons
   return status;
 }
 
+static bool is_standard_output(const char *path) {
+  return strcmp(path, "-") == 0;
+}
+
 static gust_status score(const cli_command *command, const gust_model *model,
                          const logits_values *values, const id_list *list, gust_error *err) {
-  logits_writer writer = {.vocab = gust_model_get_info(model)->vocab_size, .err = err};
+  logits_writer writer = {.to_stdout = is_standard_output(values->own.output.text),
+                          .vocab = gust_model_get_info(model)->vocab_size,
+                          .err = err};
   gust_context *context = NULL;
   gust_status status =
       model_options_context(&context, command, model, &values->model, list->count, err);
   writer.row = malloc(writer.vocab * 4);
   if (status == GUST_OK && !writer.row)
     status = command_error(err, GUST_E_MEMORY, "no memory for a row of %zu logits", writer.vocab);
-  if (status == GUST_OK) status = output_file_open(&writer.output, values->own.output.text, err);
+  if (status == GUST_OK && !writer.to_stdout)
+    status = output_file_open(&writer.output, values->own.output.text, err);
   if (status == GUST_OK)
     status = write_rows(&writer, context, list, values->model.quiet.given, err);
   status = output_file_close(&writer.output, status, err);
@@ -171,17 +181,28 @@ static int logits(const cli_command *command, int argc, char **argv) {
   if (!values.own.output.given)
     return command_misuse(command, "-o FILE is missing; usage: gust %s %s", command->name,
                           command->synopsis);
+  if (is_standard_output(values.own.output.text) && terminal_is(stdout))
+    return command_misuse(command,
+                          "-o -: expected a file or a pipe on standard output, found a terminal; "
+                          "logits are bytes, not text");
   interrupt_install();
   gust_error err = {0};
   gust_model *model = NULL;
   id_list list = {0};
-  gust_status status = output_file_check(values.own.output.text, &err);
+  char *text = NULL;
+  size_t bytes = 0;
+  gust_status status = GUST_OK;
+  if (!is_standard_output(values.own.output.text))
+    status = output_file_check(values.own.output.text, &err);
+  if (status == GUST_OK) status = input_read(operands[1], &text, &bytes, &err);
   if (status == GUST_OK)
     status = model_options_open(&model, command, operands[0], &values.model, &err);
   if (status == GUST_OK)
-    status = load_ids(operands[1], gust_model_get_info(model)->vocab_size, &list, &err);
+    status =
+        parse_ids(operands[1], text, bytes, gust_model_get_info(model)->vocab_size, &list, &err);
   if (status == GUST_OK) status = score(command, model, &values, &list, &err);
   free(list.ids);
+  free(text);
   gust_model_close(model);
   return status == GUST_OK ? 0 : command_fail(command, &err);
 }
@@ -193,7 +214,8 @@ const cli_command command_logits = {
     .description =
         "IDS_FILE holds ids as decimals separated by white space; '-' is standard input. FILE "
         "becomes little-endian float32 [tokens, vocabulary]: row i is what the model expects after "
-        "the first i + 1 ids. It is written beside its place and renamed when complete.",
+        "the first i + 1 ids. It is written beside its place and renamed when complete; '-' is "
+        "standard output.",
     .operands = {"MODEL", "IDS_FILE"},
     .groups = {{"Options", own_options, offsetof(logits_values, own)},
                {"Running", model_options, offsetof(logits_values, model)}},

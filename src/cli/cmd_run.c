@@ -83,7 +83,9 @@ typedef struct run_state {
   gust_context *context;
   gust_sampler *sampler;
   gust_sampling sampling;
-  char *input; /* text from stdin */
+  char *input;      /* text from stdin */
+  const char *text; /* the prompt, lent */
+  size_t bytes;
   int32_t *ids;
   size_t id_count;
   cli_answer answer;
@@ -95,40 +97,61 @@ static void drop_line_end(const char *text, size_t *bytes) {
   if (*bytes > 0 && text[*bytes - 1] == '\r') --*bytes;
 }
 
-static gust_status ask(run_state *run, const run_values *values, const char *path, const char *text,
-                       size_t bytes, gust_error *err) {
+static gust_status ask(run_state *run, const run_values *values, const char *path,
+                       gust_error *err) {
   const char *source;
   gust_status status = model_options_template(&source, run->model, &values->template, path, err);
   if (status != GUST_OK) return status;
   const char *system = values->own.system.given ? values->own.system.text : "";
-  const gust_message messages[] = {{"system", system, strlen(system)}, {"user", text, bytes}};
+  const gust_message messages[] = {{"system", system, strlen(system)},
+                                   {"user", run->text, run->bytes}};
   size_t first = values->own.system.given ? 0 : 1;
-  return gust_chat_tokenize_as(run->model, source, messages + first, 2 - first, true, &run->ids,
-                               &run->id_count, err);
+  status = gust_chat_tokenize_as(run->model, source, messages + first, 2 - first, true, &run->ids,
+                                 &run->id_count, err);
+  if (status == GUST_OK || status == GUST_E_MEMORY || source) return status;
+  gust_error found = *err;
+  return command_error(err, status, "%s; --template NAME chooses another", found.text);
+}
+
+/* The prompt's text, which is read and checked before the model is: that may take long. */
+static gust_status read_text(run_state *run, const run_values *values, gust_error *err) {
+  run->text = values->own.prompt.text;
+  run->bytes = run->text ? strlen(run->text) : 0;
+  if (!run->text) {
+    gust_status status = input_read(NULL, &run->input, &run->bytes, err);
+    if (status == GUST_OK) status = utf8_check_text("standard input", run->input, run->bytes, err);
+    if (status != GUST_OK) return status;
+    run->text = run->input;
+    drop_line_end(run->text, &run->bytes);
+  }
+  /* With --raw the model may begin from nothing. */
+  if (run->bytes > 0 || values->own.raw.given) return GUST_OK;
+  return command_error(err, GUST_E_ARGUMENT,
+                       "expected a prompt, found none on standard input; give -p TEXT or pipe it "
+                       "in");
 }
 
 static gust_status make_prompt(run_state *run, const run_values *values, const char *path,
                                gust_error *err) {
-  const char *text = values->own.prompt.text;
-  size_t bytes = text ? strlen(text) : 0;
-  gust_status status = GUST_OK;
-  if (!text) {
-    status = input_read(NULL, &run->input, &bytes, err);
-    if (status == GUST_OK) status = utf8_check_text("standard input", run->input, bytes, err);
-    if (status != GUST_OK) return status;
-    text = run->input;
-    drop_line_end(text, &bytes);
-  }
-  if (values->own.raw.given) {
-    status = gust_tokenize(run->model, text, bytes, GUST_TOKENIZE_BOS | GUST_TOKENIZE_SPECIAL,
-                           &run->ids, &run->id_count, err);
-  } else {
-    status = ask(run, values, path, text, bytes, err);
-  }
+  gust_status status =
+      values->own.raw.given
+          ? gust_tokenize(run->model, run->text, run->bytes,
+                          GUST_TOKENIZE_BOS | GUST_TOKENIZE_SPECIAL, &run->ids, &run->id_count, err)
+          : ask(run, values, path, err);
   if (status == GUST_OK && run->id_count == 0)
     return command_error(err, GUST_E_ARGUMENT,
                          "the prompt: expected at least one token, found none; give some text");
   return status;
+}
+
+/* The library refuses it as well, but knows no options. */
+static gust_status check_room(const run_state *run, gust_error *err) {
+  size_t capacity = gust_context_capacity(run->context);
+  if (run->id_count <= capacity) return GUST_OK;
+  return command_error(err, GUST_E_CONTEXT_FULL,
+                       "the prompt: expected at most %zu tokens, as many as the context holds, "
+                       "found %zu; shorten it or give a larger --ctx",
+                       capacity, run->id_count);
 }
 
 static double rate(size_t tokens, double seconds) {
@@ -177,12 +200,15 @@ static void print_json(const run_state *run, const run_values *values) {
 
 static gust_status run_answer(const cli_command *command, run_state *run, const run_values *values,
                               const char *path, gust_error *err) {
-  gust_status status = model_options_open(&run->model, command, path, &values->model, err);
+  gust_status status = read_text(run, values, err);
+  if (status == GUST_OK)
+    status = model_options_open(&run->model, command, path, &values->model, err);
   if (status != GUST_OK) return status;
   status = make_prompt(run, values, path, err);
   if (status != GUST_OK) return status;
   status = model_options_context(&run->context, command, run->model, &values->model,
                                  (size_t)values->own.context.count, err);
+  if (status == GUST_OK) status = check_room(run, err);
   if (status != GUST_OK) return status;
   run->sampling = model_options_sampling(run->model, &values->sampling);
   status = gust_sampler_create(&run->sampler, run->model, &run->sampling, err);
@@ -222,6 +248,8 @@ static int check_values(const cli_command *command, const run_values *values) {
     return command_misuse(command, "--raw and --template exclude each other");
   if (own->logprobs.given && !own->json.given)
     return command_misuse(command, "--logprobs goes with --json; give both");
+  if (own->prompt.given && !*own->prompt.text && !own->raw.given)
+    return command_misuse(command, "-p: expected a prompt, found none; give some text");
   if (!own->prompt.given && terminal_is(stdin))
     return command_misuse(command, "expected a prompt; give -p TEXT or pipe it in");
   if ((own->prompt.given &&
@@ -229,6 +257,9 @@ static int check_values(const cli_command *command, const run_values *values) {
       (own->system.given &&
        utf8_check_text("--system", own->system.text, strlen(own->system.text), &err) != GUST_OK))
     return command_misuse(command, "%s", err.text);
+  for (size_t i = 0; i < own->stop.count; i++)
+    if (utf8_check_text("--stop", own->stop.text[i], strlen(own->stop.text[i]), &err) != GUST_OK)
+      return command_misuse(command, "%s", err.text);
   return OPTIONS_GO;
 }
 
@@ -282,7 +313,7 @@ const cli_command command_run = {
     .operands = {"MODEL"},
     .groups = {{"Options", own_options, offsetof(run_values, own)},
                {"Template", template_options, offsetof(run_values, template)},
-               {"Sampling (defaults from the checkpoint)", sampling_options,
+               {"Sampling (defaults from the model)", sampling_options,
                 offsetof(run_values, sampling)},
                {"Running", model_options, offsetof(run_values, model)}},
     .run = run,

@@ -15,7 +15,7 @@ typedef struct tokenize_values {
 static const cli_option own_options[] = {
     {.name = "no-bos",
      .kind = OPTION_FLAG,
-     .help = "leave out the begin-of-sequence id",
+     .help = "leave out what the tokenizer puts before and after a text",
      .place = offsetof(tokenize_values, no_bos)},
     {.name = "json",
      .kind = OPTION_FLAG,
@@ -49,7 +49,8 @@ static int tokenize(const cli_command *command, int argc, char **argv) {
   char *text = NULL;
   int32_t *ids = NULL;
   size_t bytes = 0, count = 0;
-  unsigned flags = GUST_TOKENIZE_SPECIAL | (values.no_bos.given ? 0 : GUST_TOKENIZE_BOS);
+  unsigned ends = values.no_bos.given ? 0 : GUST_TOKENIZE_BOS | GUST_TOKENIZE_EOS;
+  unsigned flags = GUST_TOKENIZE_SPECIAL | ends;
   gust_status status = model_options_look(&model, operands[0], &err);
   if (status == GUST_OK) status = input_read(NULL, &text, &bytes, &err);
   if (status == GUST_OK) status = gust_tokenize(model, text, bytes, flags, &ids, &count, &err);

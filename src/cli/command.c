@@ -6,11 +6,17 @@
 #include <string.h>
 
 #include "interrupt.h"
+#include "os.h"
 #include "terminal.h"
+#include "text_width.h"
 
 void command_one_line(char *text) {
-  for (char *c = text; *c; c++)
-    if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+  for (size_t left = strlen(text); left > 0;) {
+    text_glyph glyph = text_glyph_at(text, left, 0);
+    if (glyph.spelled) memset(text, '?', glyph.bytes);
+    text += glyph.bytes;
+    left -= glyph.bytes;
+  }
 }
 
 static void print_line(const cli_command *command, const char *text) {
@@ -27,6 +33,9 @@ static void print_line(const cli_command *command, const char *text) {
 
 int command_fail(const cli_command *command, const gust_error *err) {
   int signal = interrupt_signal();
+  /* A reader that took what it wanted, such as head, is no failure to complain of. */
+  if (err->status == GUST_E_IO && ferror(stdout) && interrupt_lost_reader())
+    return 128 + interrupt_lost_reader();
   print_line(command, err->text);
   return err->status == GUST_E_CANCELLED && signal ? 128 + signal : COMMAND_FAILURE;
 }
@@ -64,7 +73,7 @@ gust_status command_flush(gust_error *err) {
   errno = 0;
   if (fflush(stdout) == 0 && !ferror(stdout)) return GUST_OK;
   return command_error(err, GUST_E_IO, "standard output: cannot write: %s",
-                       errno ? strerror(errno) : "an earlier write failed");
+                       errno ? strerror(os_stream_errno()) : "an earlier write failed");
 }
 
 /* --- help -------------------------------------------------------------------- */

@@ -54,7 +54,7 @@ gust_status command_error(gust_error *err, gust_status status, const char *forma
 #endif
 
 /* Makes one line of a text, whatever came into it from a file, its name or an argument:
- * control characters, which could forge lines or drive the terminal, become '?'. */
+ * what could forge lines or drive the terminal (text_width.h) becomes '?'. */
 void command_one_line(char *text);
 
 /* Hands what was printed to stdout on to the system; GUST_E_IO when that or an

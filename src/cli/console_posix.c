@@ -21,7 +21,7 @@
 
 /* --- signals and who waits for them ---------------------------------------------------- */
 
-static volatile sig_atomic_t pending;                      /* interrupt.h */
+static volatile sig_atomic_t pending, lost_reader;         /* interrupt.h */
 static volatile sig_atomic_t resized, stopping, continued; /* raw_terminal.h */
 /* The terminal's mode: as found, hushed or raw (raw_terminal.h). */
 enum { COOKED, HUSHED, RAW };
@@ -90,9 +90,21 @@ void interrupt_clear(void) {
   pending = 0;
 }
 
+static void on_lost_reader(int number) {
+  lost_reader = number;
+}
+
 void interrupt_ignore_writes(void) {
-  signal(SIGPIPE, SIG_IGN);
+  struct sigaction action;
+  action.sa_handler = on_lost_reader;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGPIPE, &action, NULL);
   signal(SIGXFSZ, SIG_IGN);
+}
+
+int interrupt_lost_reader(void) {
+  return lost_reader;
 }
 
 /* --- standard input --------------------------------------------------------------------- */

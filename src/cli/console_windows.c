@@ -73,6 +73,10 @@ void interrupt_clear(void) {
 /* Writing to a closed pipe fails here anyway. */
 void interrupt_ignore_writes(void) {}
 
+int interrupt_lost_reader(void) {
+  return 0;
+}
+
 /* --- standard streams ------------------------------------------------------------------------ */
 
 static HANDLE handle_of(FILE *file) {

@@ -73,7 +73,8 @@ static gust_status choose_chunks(size_t *chunks, const evaluation_pair *pair, gu
                          "longer text or a smaller --ctx",
                          pair->text_name, pair->chunk, pair->model.count);
   if (pair->note_fewer && pair->chunks > all)
-    command_note(pair->command, "--chunks %llu: the text has only %zu; all of them are scored",
+    command_note(pair->command,
+                 "note: --chunks %llu: the text has only %zu; all of them are scored",
                  (unsigned long long)pair->chunks, all);
   *chunks = pair->chunks && pair->chunks < all ? (size_t)pair->chunks : all;
   return GUST_OK;

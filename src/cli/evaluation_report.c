@@ -211,7 +211,9 @@ static void print_context(const spelling *before) {
 static void print_share(const spelling *text, double logprob) {
   putchar(' ');
   print_quoted(text->text, text->bytes);
-  printf(" %.2g %%", 100 * portable_exp(logprob));
+  /* Two digits, but those of 99.6 %, rounded, are three. */
+  double percent = 100 * portable_exp(logprob);
+  printf(percent < 10 ? " %.2g %%" : " %.0f %%", percent);
 }
 
 /* What a model took for likeliest, and what it gave the token that follows. */

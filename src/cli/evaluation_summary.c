@@ -2,16 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "ascending.h"
 #include "portable_math.h"
-
-static int compare_doubles(const void *a, const void *b) {
-  double left, right;
-  memcpy(&left, a, sizeof left);
-  memcpy(&right, b, sizeof right);
-  return (left > right) - (left < right);
-}
 
 double evaluation_quantile(const double *sorted, size_t count, double q) {
   double place = q * (double)(count - 1);
@@ -78,7 +71,7 @@ static void summarize_reference(evaluation_summary *s, const evaluation *result,
   s->top1_agree = mean_of(result, value_agreement, scratch);
   s->p_difference_rms = sqrt(mean_of(result, value_p_difference, scratch).mean);
   s->kl = mean_of(result, value_kl, scratch);
-  qsort(scratch, s->tokens, sizeof *scratch, compare_doubles);
+  qsort(scratch, s->tokens, sizeof *scratch, ascending);
   s->kl_median = evaluation_quantile(scratch, s->tokens, 0.5);
   s->kl_p90 = evaluation_quantile(scratch, s->tokens, 0.9);
   s->kl_p99 = evaluation_quantile(scratch, s->tokens, 0.99);

@@ -64,6 +64,8 @@ static gust_status read_stream(FILE *file, const char *name, char **text, size_t
 
 gust_status input_read(const char *path, char **text, size_t *bytes, gust_error *err) {
   if (!path || strcmp(path, "-") == 0) return read_stream(NULL, "standard input", text, bytes, err);
+  if (os_is_folder(path))
+    return command_error(err, GUST_E_IO, "%s: expected a file, found a folder", path);
   FILE *file = os_fopen(path, "rb");
   if (!file) return command_error(err, GUST_E_IO, "%s: cannot open: %s", path, strerror(errno));
   gust_status status = read_stream(file, path, text, bytes, err);

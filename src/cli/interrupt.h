@@ -30,4 +30,8 @@ void interrupt_clear(void);
  * becomes a failed write instead of a sudden death. */
 void interrupt_ignore_writes(void);
 
+/* The signal that told of a write to a pipe nobody reads any more (SIGPIPE), or 0: none
+ * came, or the system has no such signal. */
+int interrupt_lost_reader(void);
+
 #endif

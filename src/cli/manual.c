@@ -154,7 +154,8 @@ static void put_exit_status(void) {
   } codes[] = {{0, "Success."},
                {1, "A failure, named in one line on standard error."},
                {2, "Wrong usage, named likewise."},
-               {130, "Ctrl-C; another signal gives 128 and its number."}};
+               {130, "Ctrl-C; another signal gives 128 and its number."},
+               {141, "The reader of a pipe on standard output left, which is no failure."}};
   printf(".SH EXIT STATUS\n");
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     printf(".TP\n\\fB%d\\fR\n", codes[i].code);

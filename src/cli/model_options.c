@@ -7,6 +7,7 @@
 #include "human.h"
 #include "os.h"
 #include "progress.h"
+#include "random64.h"
 
 #define THREADS_OPTION                                                                        \
   {                                                                                           \
@@ -117,14 +118,35 @@ static const cli_option *find_model_option(const char *name) {
   return option;
 }
 
-int model_options_check(const cli_command *command, model_values *values) {
-  const char *level = getenv("GUST_CPU");
-  if (values->cpu.given || !level || !*level) return OPTIONS_GO;
+/* Where a level stands among CPU_LEVELS. */
+static uint64_t level_rank(const char *level) {
+  option_value value = {0};
   char expected[160];
-  if (options_read_value(find_model_option("cpu"), level, &values->cpu, expected, sizeof expected))
-    return OPTIONS_GO;
-  return command_misuse(command, "environment variable GUST_CPU: expected %s, found '%s'", expected,
-                        level);
+  options_read_value(find_model_option("cpu"), level, &value, expected, sizeof expected);
+  return value.count;
+}
+
+/* Says which level runs in place of one this processor lacks: the last below it. */
+static void note_level(const cli_command *command, const char *source, const option_value *asked) {
+  const char *level, *best = gust_cpu_level(0);
+  for (size_t i = 0; (level = gust_cpu_level(i)) != NULL; i++)
+    if (level_rank(level) <= asked->count) best = level;
+  if (level_rank(best) == asked->count) return;
+  command_note(command, "note: %s: this processor or build lacks %s; %s runs instead", source,
+               asked->text, best);
+}
+
+int model_options_check(const cli_command *command, model_values *values) {
+  const char *level = getenv("GUST_CPU"), *source = "--cpu";
+  if (!values->cpu.given && level && *level) {
+    char expected[160];
+    source = "environment variable GUST_CPU";
+    if (!options_read_value(find_model_option("cpu"), level, &values->cpu, expected,
+                            sizeof expected))
+      return command_misuse(command, "%s: expected %s, found '%s'", source, expected, level);
+  }
+  if (values->cpu.given && !values->quiet.given) note_level(command, source, &values->cpu);
+  return OPTIONS_GO;
 }
 
 gust_status model_options_open(gust_model **model, const cli_command *command, const char *path,
@@ -177,23 +199,24 @@ gust_status model_options_context(gust_context **context, const cli_command *com
   };
   uint32_t trained = gust_model_get_info(model)->max_positions;
   if (positions > trained && !values->quiet.given)
-    command_note(command, "%zu positions are more than the %u the model was trained for", positions,
-                 trained);
+    command_note(command,
+                 "note: %zu positions are more than the %u the model was trained for; past those "
+                 "it may predict badly",
+                 positions, trained);
   gust_status status = gust_context_create(context, model, &options, err);
   if (status != GUST_OK || positions || values->quiet.given) return status;
   size_t capacity = gust_context_capacity(*context);
   if (capacity < trained && capacity < CONTEXT_MAX_POSITIONS)
-    command_note(command, "memory has room for %zu of the %u positions the model was trained for",
+    command_note(command,
+                 "note: memory has room for %zu of the %u positions the model was trained for; the "
+                 "context is full after those",
                  capacity, trained);
   return GUST_OK;
 }
 
 /* Not for secrets: two runs should merely differ. */
 static uint64_t draw_seed(void) {
-  uint64_t z = (uint64_t)time(NULL) * 0x9e3779b97f4a7c15u ^ os_now_ns();
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return (z ^ (z >> 31)) >> 32;
+  return gust_mix64((uint64_t)time(NULL) * 0x9e3779b97f4a7c15u ^ os_now_ns()) >> 32;
 }
 
 gust_sampling model_options_sampling(const gust_model *model, const sampling_values *values) {

@@ -5,8 +5,18 @@
 
 #include "command.h"
 
-/* The choices of --cpu: kernels/kernels.h has them for messages. */
-#define CPU_LEVELS "c|avx2|avxvnni|avx512|amx|neon|dotprod|i8mm"
+/* The choices of --cpu: the levels of this architecture, slowest first, whether this
+ * processor has them or not. kernels/kernels.h has all there are for messages. */
+#if defined(__x86_64__)
+#define CPU_LEVELS "c|avx2|avxvnni|avx512|amx"
+#elif defined(__aarch64__)
+#define CPU_LEVELS "c|neon|dotprod|i8mm"
+#else
+#define CPU_LEVELS "c"
+#endif
+
+/* The choices of --type: src/format.h has them for messages. */
+#define MATRIX_TYPES "q4|q8|bf16|f32"
 
 /* --kv --threads --cpu --load --quiet: wherever a model runs. */
 typedef struct model_values {
@@ -35,8 +45,9 @@ extern const cli_option template_options[];
 #define CONTEXT_MAX_POSITIONS (1u << 24)
 
 /* Checks what the option tables cannot: the environment variable GUST_CPU, which
- * stands in for --cpu where that is not given. Returns OPTIONS_GO, or 2 after
- * naming the mistake. */
+ * stands in for --cpu where that is not given. Says so when this processor lacks the
+ * level, so that a lower one runs. Returns OPTIONS_GO, or 2 after naming the
+ * mistake. */
 int model_options_check(const cli_command *command, model_values *values);
 
 /* Opens the model with a progress line; says which way --load auto took. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "human.h"
+#include "screen_text.h"
+#include "text_width.h"
 
 static uint64_t parameters_of(const gust_tensor_info *tensor) {
   return tensor->rank == 2 ? tensor->shape[0] * tensor->shape[1] : tensor->shape[0];
@@ -267,14 +269,22 @@ void model_report_receipt_rows(const gust_receipt_info *receipt) {
   if (receipt->measured) print_quality(&receipt->quality);
 }
 
+/* A name out of the file, in a column: no control characters are in it, but others that
+ * turn text around or take no room may be. */
+static void print_name(const char *name, size_t columns) {
+  size_t bytes = strlen(name), width = text_width(name, bytes);
+  screen_text_write(stdout, name, bytes);
+  printf("%*s", width < columns ? (int)(columns - width) : 0, "");
+}
+
 static void print_sources(const gust_model *model) {
   gust_source_info source;
   if (gust_model_source_count(model) == 0) return;
   printf("\n%-36s %12s  %s\n", "source", "bytes", "sha256");
   for (size_t i = 0; gust_model_get_source(model, i, &source) == GUST_OK; i++) {
     char bytes[HUMAN_BYTES];
-    printf("%-36s %12s  %s\n", source.name, human_bytes(bytes, (double)source.bytes),
-           source.sha256);
+    print_name(source.name, 36);
+    printf(" %12s  %s\n", human_bytes(bytes, (double)source.bytes), source.sha256);
   }
 }
 
@@ -289,8 +299,9 @@ static void print_tensors(const gust_model *model) {
     } else {
       snprintf(shape, sizeof shape, "%llu", (unsigned long long)tensor.shape[0]);
     }
-    printf("%-48s %-5s %16s %14llu %14llu\n", tensor.name, tensor.type, shape,
-           (unsigned long long)tensor.offset, (unsigned long long)tensor.bytes);
+    print_name(tensor.name, 48);
+    printf(" %-5s %16s %14llu %14llu\n", tensor.type, shape, (unsigned long long)tensor.offset,
+           (unsigned long long)tensor.bytes);
   }
 }
 

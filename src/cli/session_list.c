@@ -71,8 +71,10 @@ gust_status session_path(char **path, const char *name, gust_error *err) {
     if (!*path) status = no_memory(err);
   }
   if (!status && !state_folder_make(*path)) {
-    status = command_error(err, GUST_E_IO, "%s: cannot make the folder for sessions: %s", folder,
-                           strerror(errno));
+    status = command_error(err, GUST_E_IO,
+                           "%s: cannot make the folder for sessions: %s; give a file with a slash "
+                           "in its name: --session ./FILE",
+                           folder, strerror(errno));
     free(*path);
     *path = NULL;
   }
