@@ -321,6 +321,8 @@ static void test_resize(void) {
     leave(terminal);
     return;
   }
+  /* The old row takes three now, and all of them are drawn anew. */
+  expect(terminal, "\r\033[2A\033[J> a line");
   expect(terminal, "\r\nl is going to be");
   type(terminal, "\001X", "\r\033[");
   type(terminal, "\005!", "be!");

@@ -234,8 +234,8 @@ static bool take_keys(line_editor *editor, bool waited, line_result *result) {
 static void heed(line_editor *editor, raw_events events) {
   if (events.stopping) suspend(editor);
   if (events.resized && editor->shown.rows > 0) {
-    /* The old rows may no longer be as wide as the screen. */
-    edit_frame_move(&editor->out, editor->shown.cursor_row, 0, 0);
+    size_t columns = terminal_columns(stderr);
+    edit_frame_move(&editor->out, edit_frame_cursor_row(&editor->shown, columns), 0, 0);
     add(editor, "\033[J");
     editor->shown.rows = 0;
   }
