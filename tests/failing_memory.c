@@ -50,7 +50,8 @@ static void *counted(void *memory) {
   return memory;
 }
 
-/* What --wrap calls the functions themselves, and what stands in for them. */
+/* What --wrap calls the functions themselves, and what stands in for them.
+ * NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *memory, size_t bytes);
@@ -153,3 +154,4 @@ bool __wrap_os_sync(os_file file) {
   (void)file;
   return true;
 }
+/* NOLINTEND(bugprone-reserved-identifier) */

@@ -713,13 +713,11 @@ static void test_interrupts(void) {
 int main(void) {
   run_gust_binary();
   test_main();
-  test_convert();
   test_inspect();
   test_verify();
   test_tokenize();
   test_logits();
   test_logits_at_terminal();
-  test_eval();
   test_eval_limits();
   test_run();
   test_run_json();
@@ -730,6 +728,12 @@ int main(void) {
   test_before_loading();
   test_prompts();
   test_lost_output();
+  if (check_emulated()) {
+    check_part_skipped("conversion, evaluation, interrupts", "an emulator takes minutes for them");
+    return check_finish();
+  }
+  test_convert();
+  test_eval();
   test_interrupts();
   return check_finish();
 }

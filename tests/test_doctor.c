@@ -79,8 +79,8 @@ static void test_hybrid(void) {
   CHECK_EQ_INT(facts.cpus, 8);
   CHECK_EQ_INT(facts.performance_cores, 2);
   CHECK_EQ_INT(facts.efficiency_cores, 4);
-  CHECK_EQ_INT(facts.memory_total, 16000000ll * 1024);
-  CHECK_EQ_INT(facts.memory_available, 9000000ll * 1024);
+  CHECK_EQ_INT(facts.memory_total, 16000000LL * 1024);
+  CHECK_EQ_INT(facts.memory_available, 9000000LL * 1024);
   CHECK_EQ_INT(facts.huge_pages, HUGE_PAGES_NEVER);
   CHECK_EQ_STR(huge_page_policy_name(facts.huge_pages), "never");
   CHECK_EQ_INT(facts.huge_page_bytes, 2 << 20);

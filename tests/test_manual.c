@@ -118,6 +118,15 @@ static void test_chat_commands(void) {
     CHECK_CONTAINS(page.out, line);
   }
   CHECK(count >= 13);
+  CHECK_CONTAINS(page.out, ".TP\n\\fB//TEXT\\fR\nsend a message that begins with \\(aq/\\(aq\n");
+  CHECK_CONTAINS(page.out, "\n.SH KEYS\n");
+  static const char *const keys[] = {"Alt\\-Enter, Shift\\-Enter", "Ctrl\\-R", "Ctrl\\-D",
+                                     "Alt\\-B, Alt\\-F, Ctrl\\-Left, Ctrl\\-Right"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    char line[96];
+    snprintf(line, sizeof line, ".TP\n\\fB%s\\fR\n", keys[i]);
+    CHECK_CONTAINS(page.out, line);
+  }
   CHECK_CONTAINS(page.out, "\\fBXDG_STATE_HOME\\fR\n");
   run_result_clear(&page);
 }
