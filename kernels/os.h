@@ -106,6 +106,8 @@ uint64_t os_changed_ns(const char *path);
 /* Whether `path` is a regular file or nothing: what a rename may replace. Not
  * so a folder, a device or a pipe. */
 bool os_may_replace(const char *path);
+/* Whether `path` itself is a symbolic link, which a rename would replace. */
+bool os_is_link(const char *path);
 /* Bytes that can still be written to the disk on which `path` lies or would be made;
  * UINT64_MAX when unknown. */
 uint64_t os_free_disk(const char *path);
@@ -113,6 +115,10 @@ uint64_t os_free_disk(const char *path);
 bool os_same_file(const char *a, const char *b);
 /* fopen; the modes are "rb", "wb" and, failing with EEXIST, "wbx". */
 FILE *os_fopen(const char *path, const char *mode);
+/* As "wbx", for its owner alone as far as the system has that. */
+FILE *os_fopen_private(const char *path);
+/* Puts on the disk what was written to the stream of a file. */
+bool os_sync_stream(FILE *file);
 /* The words for an errno of these functions: strerror's, but for ENOTSUP, of which it says
  * nothing that helps ("not a regular file"). */
 const char *os_error_text(int error);

@@ -398,6 +398,11 @@ bool os_may_replace(const char *path) {
   return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
+bool os_is_link(const char *path) {
+  struct stat st;
+  return lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
 uint64_t os_free_disk(const char *path) {
   struct statvfs disk;
   char *folder = folder_of(path);
@@ -422,6 +427,21 @@ const char *os_error_text(int error) {
 
 int os_stream_errno(void) {
   return errno;
+}
+
+FILE *os_fopen_private(const char *path) {
+  os_file fd = os_create_private(path);
+  FILE *file = fd == -1 ? NULL : fdopen((int)fd, "wb");
+  if (file || fd == -1) return file;
+  int error = errno;
+  os_close(fd);
+  os_remove(path);
+  errno = error;
+  return NULL;
+}
+
+bool os_sync_stream(FILE *file) {
+  return fflush(file) == 0 && sync_fd(fileno(file));
 }
 
 /* --- folders and paths ------------------------------------------------------ */

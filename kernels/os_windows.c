@@ -392,6 +392,14 @@ int os_stream_errno(void) {
   return errno == EINVAL && unread ? EPIPE : errno;
 }
 
+FILE *os_fopen_private(const char *path) {
+  return os_fopen(path, "wbx"); /* as os_create_private */
+}
+
+bool os_sync_stream(FILE *file) {
+  return fflush(file) == 0 && os_sync((os_file)_get_osfhandle(_fileno(file)));
+}
+
 /* --- mapping ---------------------------------------------------------------------- */
 
 struct os_map_watch {
@@ -561,6 +569,13 @@ bool os_may_replace(const char *path) {
                  !(info.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY);
   os_close(file);
   return regular;
+}
+
+bool os_is_link(const char *path) {
+  wchar_t *wide = wide_path(path);
+  DWORD attributes = wide ? GetFileAttributesW(wide) : INVALID_FILE_ATTRIBUTES;
+  free(wide);
+  return attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_REPARSE_POINT);
 }
 
 bool os_same_file(const char *a, const char *b) {

@@ -425,7 +425,7 @@ static gust_status command(char **words, gust_error *err) {
 #define RUNNING "--quiet", "--threads", "1"
 
 static char *path_of_model, *path_of_ids, *path_of_target, *path_of_source, *path_of_text,
-    *path_of_session, *path_of_line;
+    *path_of_session, *path_of_line, *path_of_lines;
 
 COMMAND(command_run_text, "run", path_of_model, "--raw", "-p", "ab a", "-n", "4", "--temp", "0",
         RUNNING)
@@ -457,6 +457,14 @@ static gust_status command_chat_session(gust_error *err) {
   return command(words, err);
 }
 
+/* The second message fits when the first turn is dropped. */
+static gust_status command_chat_overflow(gust_error *err) {
+  char *words[] = {"chat",   path_of_model, "--template",    "chatml",      "--ctx", "64",
+                   "--temp", "0",           "--on-overflow", "drop-oldest", RUNNING, NULL};
+  if (!freopen(path_of_lines, "r", stdin)) check_fatal("no standard input", path_of_lines);
+  return command(words, err);
+}
+
 /* --- all ----------------------------------------------------------------------------- */
 
 static const scenario scenarios[] = {
@@ -480,6 +488,7 @@ static const scenario scenarios[] = {
     {"verify", command_verify_file, NULL, NULL, 0, 0},
     {"convert command", command_convert_json, old_target, check_commanded, 4, 4},
     {"chat", command_chat_session, no_session, check_new_session, 0, 0},
+    {"chat overflow", command_chat_overflow, NULL, NULL, 0, 0},
 };
 
 static void set_up(void) {
@@ -499,7 +508,9 @@ static void set_up(void) {
   path_of_ids = (char *)check_temp_file("ids");
   path_of_text = (char *)check_temp_file("text");
   path_of_line = (char *)check_temp_file("line");
+  path_of_lines = (char *)check_temp_file("lines");
   check_write_file(path_of_line, "ab\n", 3);
+  check_write_file(path_of_lines, "ab\nab\n", 6);
   check_write_file(path_of_ids, "1 260 261 5", 11);
   check_write_file(path_of_text, "ab ab a b ba ab ab ab a b", 25);
   for (size_t i = 0; i < sizeof long_text; i++) long_text[i] = "ab a "[i * 7 % 5];

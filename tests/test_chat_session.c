@@ -87,6 +87,67 @@ static void test_kill(void) {
   free(through);
 }
 
+/* Types the line, which has an answer that begins so, and dies in the middle of it. */
+static void die_answering(run_terminal *t, const char *line, const char *beginning) {
+  run_terminal_type(t, line);
+  chat_terminal_expect(t, "\r\n"); /* what was typed is not the answer */
+  chat_terminal_expect(t, beginning);
+  run_terminal_signal(t, RUN_KILL);
+  CHECK_EQ_INT(run_terminal_finish(t), 128 + RUN_KILL);
+}
+
+/* Goes on with the session, of which it must say `words`. */
+static run_terminal *resume(const char *ctx, const char *words) {
+  run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--session",
+                                        "finished", "--ctx", ctx, "--on-overflow", "drop-oldest",
+                                        "--cpu", "c", "--threads", "1", NULL);
+  CHECK_CONTAINS(run_terminal_text(t), words);
+  return t;
+}
+
+static void check_saved(run_terminal *t, const char *name, const char *expected) {
+  char *text = saved(t, name);
+  CHECK_EQ_STR(text, expected);
+  free(text);
+}
+
+/* Turns that were finished stay until the answer that takes their place is there. */
+static void test_kill_edit(void) {
+  static const char gust[] = "gust is a small program", who[] = "I am the demo model";
+  long fed, prompt;
+  run_terminal *t =
+      chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--session", "finished", NULL);
+  chat_terminal_say(t, "Hello!");
+  chat_terminal_numbers(t, &fed, &prompt);
+  chat_terminal_say(t, "Who are you?");
+  chat_terminal_numbers(t, &fed, &prompt);
+  char *kept = saved(t, "kept.txt");
+  chat_terminal_leave(t);
+
+  t = resume("512", "gust chat: session resumed: 2 turns, ");
+  chat_terminal_say(t, "/edit 1");
+  chat_terminal_expect(t, "the 1 after it will be gone\r\n");
+  chat_terminal_expect(t, "Hello!");
+  die_answering(t, "\025What is gust?\r", gust);
+  t = resume("512", "gust chat: session resumed: 2 turns, ");
+  CHECK(!strstr(run_terminal_text(t), "never answered"));
+  check_saved(t, "edited.txt", kept);
+  chat_terminal_say(t, "/retry");
+  die_answering(t, "", who);
+
+  /* So do turns that are dropped to make room; and a new message waits. */
+  t = resume("96", "gust chat: session resumed: 2 turns, ");
+  check_saved(t, "retried.txt", kept);
+  chat_terminal_say(t, "What is gust?");
+  chat_terminal_expect(t, "; dropped the oldest ");
+  die_answering(t, "", gust);
+  t = resume("96", "gust chat: the last message was never answered; it waits for Enter\r\n");
+  run_terminal_type(t, "\025"); /* Ctrl-U */
+  check_saved(t, "dropped.txt", kept);
+  chat_terminal_leave(t);
+  free(kept);
+}
+
 /* Commands that change the conversation reach the session. */
 static void test_changed(void) {
   const char *model = run_gust_demo("f32");
@@ -240,6 +301,7 @@ static void test_stop_answering(void) {
 int main(void) {
   chat_terminal_prepare();
   test_kill();
+  test_kill_edit();
   test_changed();
   test_question();
   test_policies();

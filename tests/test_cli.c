@@ -11,6 +11,7 @@
 #include "cli/model_options.h"
 #include "format.h"
 #include "host.h"
+#include "os.h"
 #include "run_gust.h"
 
 /* The number after "name": in a JSON text; NaN when there is none. */
@@ -50,6 +51,7 @@ static void test_main(void) {
   run_result help = run_gust(NULL, "--help", (const char *)NULL);
   CHECK_EQ_INT(help.code, 0);
   CHECK_EQ_STR(help.err, "");
+  CHECK_CONTAINS(help.out, "2 wrong usage, 128 + N\nended by signal N (130: Ctrl-C; 141: ");
   static const char *const names[] = {"convert", "chat", "run",     "tokenize",
                                       "logits",  "eval", "inspect", "verify"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -587,6 +589,18 @@ static void test_before_loading(void) {
                        ": this is no session of gust chat: too short; it is left as it is: give "
                        "another --session\n"),
              NULL, "chat", none, "--session", foreign);
+  const char *held = check_temp_file("held.session");
+  uint64_t bytes;
+  bool busy;
+  check_write_file(held, "", 0);
+  os_file lock = os_open_update(held, &bytes);
+  CHECK(lock != -1 && os_lock(lock, &busy));
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", held,
+                       ": another chat has this session open; end that one or give another "
+                       "--session\n"),
+             NULL, "chat", none, "--session", held);
+  os_close(lock);
   /* A session that was only looked for is not begun. */
   const char *fresh = check_temp_file("fresh.session");
   CHECK_GUST(1, "",

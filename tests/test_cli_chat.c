@@ -34,6 +34,19 @@ static void test_pipe(void) {
              "You are a friendly chatbot who always responds in the style of a pirate");
 }
 
+/* What is no text is no message; the conversation goes on without it. */
+static void test_no_text(void) {
+  const char *model = run_gust_demo("f32");
+  CHECK_GUST(1, "Hi!\n",
+             "gust chat: the message: expected text in UTF-8, found byte 0xff at offset 4; it was "
+             "not added\n"
+             "gust chat: the message: expected text in UTF-8, found byte 0xc3 at offset 0; it was "
+             "not added\n",
+             "who \xff?\n\xc3\nHello!\n", "chat", model, "--temp", "0", "--quiet");
+  CHECK_GUST(2, "", "gust chat: --system: expected text in UTF-8, found byte 0xfe at offset 3\n",
+             "", "chat", model, "--system", "be \xfe");
+}
+
 /* A turn that does not fit is refused with the numbers; the next one goes on
  * from the conversation as it was. */
 static void test_full_context(void) {
@@ -163,6 +176,7 @@ int main(void) {
   host_set_env("TERM", "dumb");
   host_set_env("XDG_STATE_HOME", check_temp());
   test_pipe();
+  test_no_text();
   test_full_context();
   test_terminal();
   test_hostile_answer();

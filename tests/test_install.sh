@@ -78,6 +78,16 @@ changelog=$(sed -n '1s/^gust (\([^)]*\)).*/\1/p' "$SOURCE_ROOT/debian/changelog"
 (cd "$top" && find . ! -type d | sed 's,^\./,,') | LC_ALL=C sort >"$work/found"
 compare "$work/expected" "$work/found" "other files than these were installed"
 
+# Links in the documentation lead to what is installed.
+for page in "$top/$DATADIR/doc/gust"/*.md "$top/$DATADIR/doc/gust/docs"/*.md; do
+  for link in $(grep -o ']([^)]*)' "$page" | sed 's/^](//; s/[#)].*//'); do
+    case $link in
+      http*) ;;
+      *) [ -e "$(dirname "$page")/$link" ] || fail "$page: a link to $link, which is not installed" ;;
+    esac
+  done
+done
+
 # --- symbols --------------------------------------------------------------------------
 
 # Every function declared in gust.h: statements with a name of ours before a

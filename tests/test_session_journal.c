@@ -179,7 +179,10 @@ static void check_whole(void) {
   uint64_t sizes[TURNS + 1];
   const char *path = play_all("whole.session", sizes);
   CHECK(host_has_mode(path, 0600));
+  /* Also where others could read it. */
+  host_set_mode(path, 0644);
   session_journal *journal = open_or_die(path);
+  CHECK(host_has_mode(path, 0600));
   CHECK(!session_journal_is_new(journal));
   CHECK_EQ_INT(state_of(journal), 3);
   CHECK_EQ_INT(check_restored(journal, 3), 10);
@@ -413,7 +416,9 @@ static void check_refusals(void) {
   static const char text[] = "dear diary, this is no session but must survive\n";
   char expected[700];
   check_write_file(path, text, strlen(text));
+  host_set_mode(path, 0644);
   CHECK_EQ_INT(session_journal_open(&journal, path, model, &options, &err), GUST_E_FORMAT);
+  CHECK(host_has_mode(path, 0644));
   snprintf(expected, sizeof expected,
            "%s: this is no session of gust chat; it is left as it is: give another --session",
            path);

@@ -99,7 +99,7 @@ static void write_json(FILE *file, const gust_message *message) {
 
 gust_status chat_transcript_save(const chat_messages *messages, const char *path, gust_error *err) {
   output_file output;
-  gust_status status = output_file_open(&output, path, err);
+  gust_status status = output_file_open_private(&output, path, err);
   if (status == GUST_OK) {
     for (size_t i = 0; i < messages->count; i++) {
       if (is_json(path)) {

@@ -10,6 +10,7 @@
 #include "chat_status.h"
 #include "interrupt.h"
 #include "random64.h"
+#include "utf8_check.h"
 
 typedef enum turn_end {
   TURN_ANSWERED,
@@ -92,9 +93,9 @@ static gust_status run_turn(chat_state *chat, turn_end *end, gust_error *err) {
   gust_status status = chat_state_tokenize(chat, 0, true, &ids, &count, err);
   if (status == GUST_OK) status = chat_overflow_make_plan(&plan, chat, count, err);
   if (status != GUST_OK) {
+    gust_free(ids);
     if (!chat->interactive) return status;
     command_note(chat->command, "%s", err->text);
-    gust_free(ids);
     return GUST_OK;
   }
   tell_marks(chat);
@@ -103,23 +104,32 @@ static gust_status run_turn(chat_state *chat, turn_end *end, gust_error *err) {
     gust_free(ids);
     status = chat_state_tokenize(chat, 0, true, &ids, &count, err);
   }
-  if (status == GUST_OK && go) {
-    chat_session_save(chat, false);
-    status = answer_messages(chat, ids, count, end, err);
-  }
+  if (status == GUST_OK && go) status = answer_messages(chat, ids, count, end, err);
   gust_free(ids);
   return status;
 }
 
 /* --- turns ------------------------------------------------------------------------ */
 
-/* `text` as the message that follows the `first` messages there are, whose number may
- * sink meanwhile; `tail` comes back when there is no answer. */
+/* Says so when it is not, and refuses it. */
+static bool is_text(chat_state *chat, const char *text, size_t bytes) {
+  gust_error why;
+  if (utf8_check_text("the message", text, bytes, &why) == GUST_OK) return true;
+  command_note(chat->command, "%s; it was not added", why.text);
+  chat->refused = true;
+  return false;
+}
+
+/* `text` as the message that follows those there are, of which some may be dropped
+ * meanwhile; `tail` comes back when there is no answer. A new message is saved at once:
+ * it outlives whatever happens to its answer. What takes the place of finished turns is
+ * saved with its answer, and until then they are what a session is resumed with. */
 static gust_status answer_message(chat_state *chat, const char *text, size_t bytes,
                                   chat_messages *tail, turn_end *end, gust_error *err) {
   *end = TURN_REFUSED;
   gust_status status = chat_messages_add(&chat->messages, "user", text, bytes, err);
   if (status != GUST_OK) return status;
+  if (!tail) chat_session_save(chat, false);
   status = run_turn(chat, end, err);
   if (status == GUST_OK && *end != TURN_ANSWERED) {
     chat_messages_remove(&chat->messages, chat->messages.count - 1, 1);
@@ -142,6 +152,7 @@ static char *join_attached(const chat_state *chat, const char *text, size_t byte
 }
 
 gust_status chat_turn_take(chat_state *chat, const char *text, size_t bytes, gust_error *err) {
+  if (!is_text(chat, text, bytes)) return GUST_OK;
   size_t all = 0, retries = chat->retries;
   char *joined = join_attached(chat, text, bytes, &all);
   if (!joined)
@@ -164,6 +175,7 @@ gust_status chat_turn_take(chat_state *chat, const char *text, size_t bytes, gus
 
 gust_status chat_turn_edit(chat_state *chat, size_t turn, const char *text, size_t bytes,
                            gust_error *err) {
+  if (!is_text(chat, text, bytes)) return GUST_OK;
   chat_messages tail = {0};
   size_t retries = chat->retries;
   gust_status status =

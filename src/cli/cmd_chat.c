@@ -12,6 +12,7 @@
 #include "interrupt.h"
 #include "state_folder.h"
 #include "terminal.h"
+#include "utf8_check.h"
 
 typedef struct chat_own {
   option_value system, context, session, other_model, list, overflow;
@@ -165,11 +166,21 @@ static gust_status open_chat(chat_state *chat, const chat_values *values, gust_e
   return status;
 }
 
+/* What the option tables cannot say. Returns OPTIONS_GO or 2. */
+static int check_values(const cli_command *command, chat_values *values) {
+  const option_value *system = &values->own.system;
+  gust_error err;
+  if (system->given &&
+      utf8_check_text("--system", system->text, strlen(system->text), &err) != GUST_OK)
+    return command_misuse(command, "%s", err.text);
+  return model_options_check(command, &values->model);
+}
+
 static int chat(const cli_command *command, int argc, char **argv) {
   chat_values values = {0};
   const char *operands[COMMAND_MAX_OPERANDS];
   int code = options_parse(command, argc, argv, &values, operands);
-  if (code == OPTIONS_GO) code = model_options_check(command, &values.model);
+  if (code == OPTIONS_GO) code = check_values(command, &values);
   if (code != OPTIONS_GO) return code;
   gust_error err = {0};
   if (values.own.list.given)

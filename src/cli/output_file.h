@@ -17,6 +17,8 @@ typedef struct output_file {
 /* `path` must live as long as the output. Whether or not it succeeds,
  * output_file_close follows. */
 gust_status output_file_open(output_file *output, const char *path, gust_error *err);
+/* The same of a file that only its owner may read. */
+gust_status output_file_open_private(output_file *output, const char *path, gust_error *err);
 
 /* Fails as output_file_open would, and leaves nothing behind: for whoever computes for
  * long before there is something to write. A device or pipe is only looked at then. */
@@ -24,7 +26,7 @@ gust_status output_file_check(const char *path, gust_error *err);
 
 gust_status output_file_write(output_file *output, const void *data, size_t bytes, gust_error *err);
 
-/* With GUST_OK puts the file in its place, else removes what there is of it.
+/* With GUST_OK puts the file on the disk and in its place, else removes what there is of it.
  * Returns `status`, or what went wrong now. Accepts a zero-filled output. */
 gust_status output_file_close(output_file *output, gust_status status, gust_error *err);
 

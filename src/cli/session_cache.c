@@ -78,6 +78,15 @@ static void add_piece(session_cache *cache, size_t begin, size_t end,
                                                         .checksum = record->bulk_checksum};
 }
 
+uint64_t session_cache_bytes(const session_cache *cache) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < cache->piece_count; i++) {
+    const session_piece *piece = &cache->pieces[i];
+    bytes += piece->bytes / (piece->saved_end - piece->begin) * (piece->end - piece->begin);
+  }
+  return bytes;
+}
+
 void session_cache_clear(session_cache *cache) {
   free(cache->ids);
   free(cache->pieces);

@@ -42,6 +42,9 @@ gust_status session_cache_append(session_cache *cache, session_file *file,
                                  const gust_context *context, uint32_t window, uint64_t fingerprint,
                                  gust_error *err);
 
+/* Of the state in the file, what still counts. */
+uint64_t session_cache_bytes(const session_cache *cache);
+
 void session_cache_clear(session_cache *cache);
 
 #endif

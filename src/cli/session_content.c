@@ -234,6 +234,41 @@ gust_status session_buffer_add(session_buffer *buffer, const session_event *even
   return GUST_OK;
 }
 
+static gust_status tell_model(const session_content *content, session_buffer *buffer,
+                              gust_error *err) {
+  uint8_t fingerprint[FINGERPRINT_BYTES];
+  session_put64(fingerprint, content->fingerprint);
+  const session_event event = {.kind = EVENT_MODEL,
+                               .first = (const char *)fingerprint,
+                               .first_bytes = sizeof fingerprint,
+                               .second = content->model_name,
+                               .second_bytes = strlen(content->model_name)};
+  return session_buffer_add(buffer, &event, err);
+}
+
+gust_status session_content_tell(const session_content *content, session_buffer *buffer,
+                                 gust_error *err) {
+  gust_status status = tell_model(content, buffer, err);
+  for (size_t i = 0; i < content->setting_count && !status; i++) {
+    const session_setting *setting = &content->settings[i];
+    const session_event event = {.kind = EVENT_SETTING,
+                                 .first = setting->name,
+                                 .first_bytes = strlen(setting->name),
+                                 .second = setting->value,
+                                 .second_bytes = strlen(setting->value)};
+    status = session_buffer_add(buffer, &event, err);
+  }
+  for (size_t i = 0; i < content->message_count && !status; i++) {
+    const gust_message *message = &content->messages[i];
+    const session_event event = {.kind = EVENT_MESSAGE,
+                                 .number = (uint32_t)session_role_number(message->role),
+                                 .second = message->content,
+                                 .second_bytes = message->bytes};
+    status = session_buffer_add(buffer, &event, err);
+  }
+  return status;
+}
+
 void session_buffer_clear(session_buffer *buffer) {
   free(buffer->data);
   memset(buffer, 0, sizeof *buffer);

@@ -54,6 +54,10 @@ gust_status session_content_apply(session_content *content, const session_event 
 gust_status session_content_apply_all(session_content *content, const uint8_t *payload,
                                       size_t bytes, bool *valid, gust_error *err);
 
+/* Adds events that say all of it. */
+gust_status session_content_tell(const session_content *content, session_buffer *buffer,
+                                 gust_error *err);
+
 const char *session_content_setting(const session_content *content, const char *name);
 void session_content_clear(session_content *content);
 

@@ -13,8 +13,14 @@
 #define FIRST_LINE_BYTES 120u
 #define NOTICE_BYTES 1024
 
+/* A file is written anew, under a name beside its own, when it is longer than so many
+ * times what counts in it and this. */
+#define BLOAT_FACTOR 3u
+#define BLOAT_BYTES ((uint64_t)4 << 20)
+#define BESIDE ".rewrite"
+
 struct session_journal {
-  char *path;
+  char *path, *beside;
   session_options options;
   session_file file;
   session_content content;
@@ -23,7 +29,7 @@ struct session_journal {
   uint64_t fingerprint;   /* of the model of today */
   uint32_t window;
   size_t spoiled; /* records of the cache whose payload is damaged */
-  bool is_new;
+  bool is_new, told_bloat;
 };
 
 COMMAND_PRINTF(2, 3) static void notice(const session_journal *journal, const char *format, ...) {
@@ -216,22 +222,30 @@ static gust_status open_parts(session_journal *journal, gust_error *err) {
   if (status) return status;
   /* Also when the machine stopped while the first record was written. */
   if (!journal->content.has_model) return begin_new(journal, err);
+  os_remove(journal->beside); /* of a chat that was killed while it wrote that */
   return check_model(journal, err);
+}
+
+static char *join(const char *path, const char *suffix) {
+  size_t bytes = strlen(path) + strlen(suffix) + 1;
+  char *name = malloc(bytes);
+  if (name) snprintf(name, bytes, "%s%s", path, suffix);
+  return name;
 }
 
 gust_status session_journal_open(session_journal **out, const char *path, const gust_model *model,
                                  const session_options *options, gust_error *err) {
   *out = NULL;
   session_journal *journal = calloc(1, sizeof *journal);
-  size_t bytes = strlen(path) + 1;
-  if (journal) journal->path = malloc(bytes);
-  if (!journal || !journal->path) {
-    free(journal);
+  if (!journal) return command_error(err, GUST_E_MEMORY, "%s: no memory", path);
+  journal->file.handle = -1;
+  journal->path = join(path, "");
+  journal->beside = join(path, BESIDE);
+  if (!journal->path || !journal->beside) {
+    session_journal_close(journal);
     return command_error(err, GUST_E_MEMORY, "%s: no memory", path);
   }
-  memcpy(journal->path, path, bytes);
   if (options) journal->options = *options;
-  journal->file.handle = -1;
   journal->fingerprint = gust_model_fingerprint(model);
   journal->window = gust_model_get_info(model)->sliding_window;
   gust_status status = open_parts(journal, err);
@@ -250,6 +264,7 @@ void session_journal_close(session_journal *journal) {
   session_buffer_clear(&journal->pending);
   for (size_t i = 0; i < SESSION_KV_TYPES; i++) session_cache_clear(&journal->caches[i]);
   free(journal->path);
+  free(journal->beside);
   free(journal);
 }
 
@@ -328,10 +343,68 @@ static gust_status commit_events(session_journal *journal, gust_error *err) {
   return GUST_OK;
 }
 
+/* Whether most of the file is what later turns replaced. */
+static bool is_bloated(session_journal *journal, const gust_context *context) {
+  const session_content *content = &journal->content;
+  const session_cache *mine = cache_of(journal, context);
+  uint64_t counts = gust_context_state_bytes(context, gust_context_state_first(context),
+                                             gust_context_length(context));
+  for (size_t i = 0; i < SESSION_KV_TYPES; i++) {
+    uint64_t bytes = session_cache_bytes(&journal->caches[i]);
+    if (&journal->caches[i] != mine)
+      counts += bytes;
+    else if (counts < bytes)
+      counts = bytes;
+  }
+  for (size_t i = 0; i < content->message_count; i++) counts += content->messages[i].bytes;
+  return journal->file.end / BLOAT_FACTOR > counts + BLOAT_BYTES / BLOAT_FACTOR;
+}
+
+/* The conversation, and the cache of this context alone. */
+static gust_status write_anew(session_journal *journal, const gust_context *context,
+                              session_file *fresh, session_cache *cache, gust_error *err) {
+  session_buffer events = {0};
+  gust_status status = session_content_tell(&journal->content, &events, err);
+  session_record record = {
+      .type = SESSION_EVENTS, .payload = events.data, .payload_bytes = events.bytes};
+  if (!status) status = session_file_create(fresh, journal->beside, err);
+  if (!status) status = session_file_begin(fresh, journal->file.created, &record, err);
+  session_buffer_clear(&events);
+  /* Pieces there is no room for beside the old file are appended when that is gone. */
+  gust_error lost;
+  if (!status)
+    session_cache_append(cache, fresh, context, journal->window, journal->fingerprint, &lost);
+  return status;
+}
+
+/* Where that cannot be done the file is as it was and serves on. */
+static void shrink(session_journal *journal, const gust_context *context) {
+  gust_error err;
+  session_file fresh = {.handle = -1};
+  session_cache cache = {0};
+  gust_status status =
+      os_is_link(journal->path)
+          ? command_error(&err, GUST_E_IO, "%s: a symbolic link, which that would replace",
+                          journal->path)
+          : write_anew(journal, context, &fresh, &cache, &err);
+  if (!status) status = session_file_replace(&journal->file, &fresh, &err);
+  if (!status) {
+    for (size_t i = 0; i < SESSION_KV_TYPES; i++) session_cache_clear(&journal->caches[i]);
+    *cache_of(journal, context) = cache;
+    return;
+  }
+  session_file_drop(&fresh);
+  session_cache_clear(&cache);
+  if (!journal->told_bloat)
+    notice(journal, "%s; the session's file cannot be written anew and keeps growing", err.text);
+  journal->told_bloat = true;
+}
+
 /* The messages are safe by now; of the cache nothing can be lost but time. */
 static void commit_cache(session_journal *journal, const gust_context *context) {
   gust_error err;
   session_file *file = &journal->file;
+  if (is_bloated(journal, context)) shrink(journal, context);
   uint64_t end = file->end;
   gust_status status = session_cache_append(cache_of(journal, context), file, context,
                                             journal->window, journal->fingerprint, &err);

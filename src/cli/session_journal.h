@@ -1,9 +1,10 @@
 /* A conversation kept in a file: messages, settings and the key-value cache.
  *
- * The file is a journal: it only ever grows, by one record of events (messages,
- * truncations, settings) and records of the cache after every turn, handed to the
- * disk before the turn counts as saved. Every record carries checksums and is
- * chained to the one before it. docs/SESSIONS.md describes the bytes.
+ * The file is a journal: it grows by one record of events (messages, truncations,
+ * settings) and records of the cache after every turn, handed to the disk before the
+ * turn counts as saved. Every record carries checksums and is chained to the one
+ * before it. When most of the file is what later turns replaced, it is written anew
+ * beside its place and renamed. docs/SESSIONS.md describes the bytes.
  *
  * What is found when a session is opened:
  *   - a record that was not written to its end (a crash, a full disk) is dropped
@@ -83,7 +84,8 @@ gust_status session_journal_add_setting(session_journal *journal, const char *na
  * the part of its cache that the journal has not got yet; returns when both are on the
  * disk. When the events cannot be written (a full disk) it fails, the file is put back
  * to where it was, and the events wait for the next commit: the chat can go on. When
- * only the cache cannot, that is a notice. */
+ * only the cache cannot, or the file should be written anew and cannot, that is a
+ * notice. */
 gust_status session_journal_commit(session_journal *journal, const gust_context *context,
                                    gust_error *err);
 

@@ -120,7 +120,10 @@ gust_status session_file_open(session_file *file, const char *path, bool to_writ
   /* Its length only counts from when nobody else writes to it. */
   if (!status && !os_file_bytes(file->handle, &file->bytes)) status = cannot(file, "open", err);
   if (status) return status;
-  return file->bytes == 0 && to_write ? GUST_OK : read_prologue(file, err);
+  if (file->bytes > 0 || !to_write) status = read_prologue(file, err);
+  /* It may have been made by hand, or come from elsewhere. */
+  if (!status && to_write) os_make_private(file->handle);
+  return status;
 }
 
 void session_file_close(session_file *file) {
@@ -270,6 +273,35 @@ gust_status session_record_append(session_file *file, session_record *record, co
 
 gust_status session_file_sync(const session_file *file, gust_error *err) {
   return os_sync(file->handle) ? GUST_OK : cannot(file, "write", err);
+}
+
+gust_status session_file_create(session_file *fresh, const char *path, gust_error *err) {
+  os_remove(path);
+  *fresh = (session_file){.handle = os_create_private(path), .path = path};
+  if (fresh->handle == -1) return cannot(fresh, "create", err);
+  return lock(fresh, err);
+}
+
+void session_file_drop(session_file *fresh) {
+  if (fresh->handle == -1) return;
+  os_close(fresh->handle);
+  os_remove(fresh->path);
+  fresh->handle = -1;
+}
+
+gust_status session_file_replace(session_file *file, session_file *fresh, gust_error *err) {
+  gust_status status = session_file_sync(fresh, err);
+  if (!status && !os_rename(fresh->path, file->path)) status = cannot(file, "replace", err);
+  if (status) {
+    session_file_drop(fresh);
+    return status;
+  }
+  const char *path = file->path;
+  os_close(file->handle);
+  *file = *fresh;
+  file->path = path;
+  fresh->handle = -1;
+  return GUST_OK;
 }
 
 /* Copies the bytes from file->end on; false leaves errno. */

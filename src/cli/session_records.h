@@ -72,6 +72,16 @@ gust_status session_file_sync(const session_file *file, gust_error *err);
 /* The end and the chain as they were at some time: the way back. */
 void session_file_rewind(session_file *file, uint64_t end, uint64_t chain);
 
+/* A second file, to be written in place of one that is open for writing: creates and
+ * locks it, removing what a process that was killed left under that name. Whether or not it
+ * succeeds, session_file_drop or session_file_replace follows. */
+gust_status session_file_create(session_file *fresh, const char *path, gust_error *err);
+void session_file_drop(session_file *fresh);
+/* Puts `fresh` on the disk and under the name of `file`, which it then is: at no instant is
+ * that name without a whole file, or the file without its lock. On failure `file` is as
+ * before and `fresh` is dropped. */
+gust_status session_file_replace(session_file *file, session_file *fresh, gust_error *err);
+
 /* Cuts off what lies behind the last good record; with `keep` after copying it to a new
  * file beside it, whose name is put into kept[size]. */
 gust_status session_file_cut(session_file *file, bool keep, char *kept, size_t size,
