@@ -409,6 +409,31 @@ static void check_other_kv(void) {
   free(state);
 }
 
+/* Not so on Windows before 10 1709, and under wine. */
+static bool replaces_open_files(void) {
+  const char *open = check_temp_file("open"), *other = check_temp_file("other");
+  os_file file = os_create_private(open);
+  check_write_file(other, "x", 1);
+  bool done = os_rename(other, open);
+  os_close(file);
+  os_remove(open);
+  os_remove(other);
+  return done;
+}
+
+static void check_sessions(void) {
+  if (!replaces_open_files()) {
+    check_part_skipped("sessions written anew", "a file that is open cannot be replaced");
+    return;
+  }
+  check_bounded();
+  ripe r = ripen();
+  check_killed(&r);
+  check_failing(&r);
+  check_link(&r);
+  free(r.data);
+}
+
 /* --- transcripts ----------------------------------------------------------------------------- */
 
 /* On the disk before it takes the place of what was there, and nobody else's to read. */
@@ -439,15 +464,10 @@ int main(int argc, char **argv) {
   if (argc == 6 && strcmp(argv[1], "--killed") == 0) return be_killed(argv);
   self = argv[0];
   start();
-  check_bounded();
-  ripe r = ripen();
-  check_killed(&r);
-  check_failing(&r);
+  check_sessions();
   check_in_the_way();
-  check_link(&r);
   check_other_kv();
   check_transcript();
-  free(r.data);
   gust_context_destroy(context);
   gust_context_destroy(resumed);
   gust_model_close(model);
