@@ -59,7 +59,8 @@ const cli_command command_doctor = {
         "Looks at the processor, its cores, memory and pages, measures how fast its threads read "
         "memory and multiply 8-bit integers, and predicts from that the memory a 7B model takes "
         "and the speed it has here in q4 and q8, without any file. Names what limits decoding, and "
-        "what would help. Takes some ten seconds and up to 4 GiB of memory for that time. The "
+        "what would help. Takes up to 4 GiB of memory, for some ten seconds where nothing "
+        "else runs and several times as long beside other work. The "
         "environment variable GUST_CPU caps the level, as everywhere.\n"
         "A prediction is a limit that was measured here times the share of it that gust was "
         "measured to reach elsewhere; gust bench measures the thing itself.",

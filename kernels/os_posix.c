@@ -421,6 +421,14 @@ FILE *os_fopen(const char *path, const char *mode) {
   return fopen(path, mode);
 }
 
+const char *os_error_text(int error) {
+  return error == ENOTSUP ? "not a regular file" : strerror(error);
+}
+
+int os_stream_errno(void) {
+  return errno;
+}
+
 FILE *os_fopen_private(const char *path) {
   os_file fd = os_create_private(path);
   FILE *file = fd == -1 ? NULL : fdopen((int)fd, "wb");
@@ -434,14 +442,6 @@ FILE *os_fopen_private(const char *path) {
 
 bool os_sync_stream(FILE *file) {
   return fflush(file) == 0 && sync_fd(fileno(file));
-}
-
-const char *os_error_text(int error) {
-  return error == ENOTSUP ? "not a regular file" : strerror(error);
-}
-
-int os_stream_errno(void) {
-  return errno;
 }
 
 /* --- folders and paths ------------------------------------------------------ */

@@ -382,14 +382,6 @@ FILE *os_fopen(const char *path, const char *mode) {
   return file;
 }
 
-FILE *os_fopen_private(const char *path) {
-  return os_fopen(path, "wbx"); /* as os_create_private */
-}
-
-bool os_sync_stream(FILE *file) {
-  return fflush(file) == 0 && os_sync((os_file)_get_osfhandle(_fileno(file)));
-}
-
 const char *os_error_text(int error) {
   return error == ENOTSUP ? "not a regular file" : strerror(error);
 }
@@ -398,6 +390,14 @@ int os_stream_errno(void) {
   unsigned long code = _doserrno;
   bool unread = code == ERROR_NO_DATA || code == ERROR_PIPE_NOT_CONNECTED;
   return errno == EINVAL && unread ? EPIPE : errno;
+}
+
+FILE *os_fopen_private(const char *path) {
+  return os_fopen(path, "wbx"); /* as os_create_private */
+}
+
+bool os_sync_stream(FILE *file) {
+  return fflush(file) == 0 && os_sync((os_file)_get_osfhandle(_fileno(file)));
 }
 
 /* --- mapping ---------------------------------------------------------------------- */

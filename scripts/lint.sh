@@ -3,10 +3,9 @@
 #
 #   sh scripts/lint.sh format | clang-tidy | cppcheck
 #
-# What counts is in .clang-format, .clang-tidy and scripts/cppcheck.suppressions. The last
-# two see every file as the build compiles it: first for this machine, then, for what is
-# left, for 64-bit Arm; but not the tests, which do not go on where memory or a file is
-# missing, in ways these two do not follow, and which run under sanitizers themselves.
+# What counts is in .clang-format, .clang-tidy (tests/.clang-tidy for tests) and
+# scripts/cppcheck.suppressions. The last two see every file as the build compiles it:
+# first for this machine, then, for what is left, for 64-bit Arm.
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 1
 cd "$root" || exit 1
@@ -32,7 +31,7 @@ find_files() {
   need_arm_tools
   need_command clang clang
   CC=clang # whose options clang-tidy knows
-  native_files=$(list_files build-lint "-Dtests=false" "")
+  native_files=$(list_files build-lint "-Dtests=true" "")
   arm_files=$(list_files build-lint-arm "-Dtests=false --cross-file \
     scripts/cross/aarch64-linux-gnu.ini" build-lint)
   if [ -z "$native_files" ] || [ -z "$arm_files" ]; then die "found no files to look at"; fi

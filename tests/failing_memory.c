@@ -50,7 +50,8 @@ static void *counted(void *memory) {
   return memory;
 }
 
-/* What --wrap calls the functions themselves, and what stands in for them. */
+/* What --wrap calls the functions themselves, and what stands in for them.
+ * NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
 void *__real_malloc(size_t bytes);
 void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *memory, size_t bytes);
@@ -76,23 +77,31 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
                           void *argument);
 bool __wrap_os_sync(os_file file);
 
+/* In a static program the C library's own calls come here as well: what calloc asks malloc
+ * for is one request. */
+static _Thread_local int inside;
+
 void *__wrap_malloc(size_t bytes) {
+  if (inside) return __real_malloc(bytes);
   return refuse(bytes) ? NULL : counted(__real_malloc(bytes));
 }
 
 void *__wrap_calloc(size_t count, size_t bytes) {
-  return refuse(bytes && count > SIZE_MAX / bytes ? SIZE_MAX : count * bytes)
-             ? NULL
-             : counted(__real_calloc(count, bytes));
+  if (refuse(bytes && count > SIZE_MAX / bytes ? SIZE_MAX : count * bytes)) return NULL;
+  inside++;
+  void *memory = __real_calloc(count, bytes);
+  inside--;
+  return counted(memory);
 }
 
 void *__wrap_realloc(void *memory, size_t bytes) {
   if (refuse(bytes)) return NULL;
+  inside++;
   void *grown = __real_realloc(memory, bytes);
+  inside--;
   return memory ? grown : counted(grown);
 }
 
-/* By hand: in a static program the C library's own would ask, and count, once more. */
 char *__wrap_strdup(const char *text) {
   size_t bytes = strlen(text) + 1;
   char *copy = __wrap_malloc(bytes);
@@ -101,7 +110,7 @@ char *__wrap_strdup(const char *text) {
 }
 
 void __wrap_free(void *memory) {
-  if (memory) atomic_fetch_sub(&live, 1);
+  if (memory && !inside) atomic_fetch_sub(&live, 1);
   __real_free(memory);
 }
 
@@ -145,3 +154,4 @@ bool __wrap_os_sync(os_file file) {
   (void)file;
   return true;
 }
+/* NOLINTEND(bugprone-reserved-identifier) */

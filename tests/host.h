@@ -73,6 +73,8 @@ void host_change_folder(const char *path);
 /* Whether the terminal on standard input echoes and edits lines, as it does when no
  * program has changed it. */
 bool host_terminal_edits(void);
+/* Whether at least Ctrl-C interrupts there and output is treated as usual. */
+bool host_terminal_interrupts(void);
 /* False under wine, whose consoles drop Escape, take a typed Ctrl-C for the end of input,
  * end programs by Ctrl-Break without telling them, and keep their size. */
 bool host_has_whole_terminals(void);

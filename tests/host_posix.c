@@ -168,6 +168,11 @@ bool host_terminal_edits(void) {
          (mode.c_lflag & ISIG) && (mode.c_oflag & OPOST);
 }
 
+bool host_terminal_interrupts(void) {
+  struct termios mode;
+  return tcgetattr(0, &mode) == 0 && (mode.c_lflag & ISIG) && (mode.c_oflag & OPOST);
+}
+
 bool host_has_whole_terminals(void) {
   return true;
 }

@@ -211,6 +211,11 @@ bool host_terminal_edits(void) {
   return GetConsoleMode(GetStdHandle(STD_INPUT_HANDLE), &mode) && (mode & needed) == needed;
 }
 
+bool host_terminal_interrupts(void) {
+  DWORD mode;
+  return GetConsoleMode(GetStdHandle(STD_INPUT_HANDLE), &mode) && (mode & ENABLE_PROCESSED_INPUT);
+}
+
 bool host_has_whole_terminals(void) {
   return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == NULL;
 }

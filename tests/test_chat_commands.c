@@ -69,6 +69,41 @@ static void test_looking(void) {
   chat_terminal_leave(t);
 }
 
+/* Whether each line that two spaces begin, since the text `from` came last, is shorter
+ * than the terminal is wide. */
+static void check_fits(run_terminal *t, const char *from, size_t columns) {
+  const char *line = run_terminal_text(t), *found;
+  size_t lines = 0;
+  while ((found = strstr(line, from)) != NULL) line = found + strlen(from);
+  while ((line = strstr(line, "\n  ")) != NULL) {
+    size_t bytes = strcspn(++line, "\r\n");
+    lines++;
+    if (!CHECK(bytes < columns)) printf("  %zu columns: \"%.*s\"\n", columns, (int)bytes, line);
+  }
+  CHECK(lines >= 4);
+}
+
+/* Help and ledger keep to the terminal's width. */
+static void test_widths(void) {
+  run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", NULL);
+  long fed, prompt;
+  chat_terminal_say(t, "Tell me in one word, if that is at all possible, who you are, my friend.");
+  chat_terminal_numbers(t, &fed, &prompt);
+  static const unsigned widths[] = {100, 80, 60, 40};
+  for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+    if (i > 0 && !(host_has_whole_terminals() && run_terminal_resize(t, 24, widths[i]))) {
+      check_part_skipped("narrow terminals", "this system cannot change the size");
+      break;
+    }
+    ask(t, "/help", "gust-chat\r\n");
+    check_fits(t, "/help", widths[i]);
+    ask(t, "/context", "  a token sees");
+    check_fits(t, "/context", widths[i]);
+    CHECK_CONTAINS(run_terminal_text(t), "  turn 1  ");
+  }
+  chat_terminal_leave(t);
+}
+
 /* A second turn computes only what is new; an answer again, one token. */
 static void test_turns(void) {
   run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", NULL);
@@ -171,6 +206,7 @@ int main(void) {
   chat_terminal_prepare();
   test_mistakes();
   test_looking();
+  test_widths();
   test_turns();
   test_files();
   test_completion();

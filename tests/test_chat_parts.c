@@ -1,4 +1,5 @@
-/* The parts of gust chat: messages, files, marks, seeds, harmless text. */
+/* The parts of gust chat: messages, files, marks, seeds, harmless text, the
+ * numbers after an answer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 #include "../src/cli/chat_json_line.h"
 #include "../src/cli/chat_marks.h"
 #include "../src/cli/chat_messages.h"
+#include "../src/cli/chat_status.h"
 #include "../src/cli/chat_transcript.h"
 #include "../src/cli/chat_turn.h"
 #include "../src/cli/screen_text.h"
@@ -205,7 +207,37 @@ static void test_screen(void) {
   check_excerpt("\033x", 10, "^[x");
 }
 
+/* --- the numbers after an answer ------------------------------------------------------- */
+
+static void expect_status(unsigned columns, const char *expected) {
+  const cli_answer answer = {.count = 154,
+                             .prompt_tokens = 153,
+                             .fed_tokens = 28,
+                             .prefill_seconds = 28 / 7959.7,
+                             .decode_seconds = 154 / 273.1};
+  char line[160];
+  size_t length = chat_status_format(line, sizeof line, columns, &answer, 307, 2048);
+  CHECK_EQ_STR(line, expected);
+  CHECK_EQ_INT(length, strlen(expected));
+  CHECK(length < columns);
+}
+
+static void test_status(void) {
+  const char *whole =
+      "154 tokens, prefill 7959.7 t/s (28 of 153 new), decode 273.1 t/s, context 307/2048";
+  const char *rounded =
+      "154 tokens, prefill 7960 t/s (28 of 153 new), decode 273.1 t/s, context 307/2048";
+  const char *shorter = "154 tokens, prefill 7960 t/s (28), decode 273.1 t/s, 307/2048";
+  expect_status(100, whole);
+  expect_status((unsigned)strlen(whole) + 1, whole);
+  expect_status((unsigned)strlen(whole), rounded);
+  expect_status(80, shorter);
+  expect_status(40, "154 tokens, 273.1 t/s, 307/2048");
+  expect_status(12, "154 tokens");
+}
+
 int main(void) {
+  test_status();
   test_messages();
   test_transcripts();
   test_refusals();

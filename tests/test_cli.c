@@ -11,7 +11,7 @@
 #include "cli/model_options.h"
 #include "format.h"
 #include "host.h"
-#include "kernels.h"
+#include "os.h"
 #include "run_gust.h"
 
 /* The number after "name": in a JSON text; NaN when there is none. */
@@ -51,6 +51,7 @@ static void test_main(void) {
   run_result help = run_gust(NULL, "--help", (const char *)NULL);
   CHECK_EQ_INT(help.code, 0);
   CHECK_EQ_STR(help.err, "");
+  CHECK_CONTAINS(help.out, "2 wrong usage, 128 + N\nended by signal N (130: Ctrl-C; 141: ");
   static const char *const names[] = {"convert", "chat", "run",     "tokenize",
                                       "logits",  "eval", "inspect", "verify"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -196,15 +197,6 @@ static void test_verify(void) {
   CHECK(is_one_line(result.err));
   CHECK_CONTAINS(result.err, with_path("gust verify: ", damaged, ": tensor model."));
   run_result_clear(&result);
-  const char *null = host_null_device();
-  CHECK_GUST(1, "",
-             with_path("gust verify: ", null,
-                       ": cannot open: not a regular file; expected a .gust file\n"),
-             NULL, "verify", null);
-  CHECK_GUST(1, "",
-             with_path("gust verify: ", check_demo(),
-                       ": cannot open: Is a directory; expected a .gust file\n"),
-             NULL, "verify", check_demo());
   check_write_file(damaged, data, bytes / 2);
   static const char *const commands[] = {"verify", "inspect", "tokenize", "chat"};
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
@@ -597,6 +589,18 @@ static void test_before_loading(void) {
                        ": this is no session of gust chat: too short; it is left as it is: give "
                        "another --session\n"),
              NULL, "chat", none, "--session", foreign);
+  const char *held = check_temp_file("held.session");
+  uint64_t bytes;
+  bool busy;
+  check_write_file(held, "", 0);
+  os_file lock = os_open_update(held, &bytes);
+  CHECK(lock != -1 && os_lock(lock, &busy));
+  CHECK_GUST(1, "",
+             with_path("gust chat: ", held,
+                       ": another chat has this session open; end that one or give another "
+                       "--session\n"),
+             NULL, "chat", none, "--session", held);
+  os_close(lock);
   /* A session that was only looked for is not begun. */
   const char *fresh = check_temp_file("fresh.session");
   CHECK_GUST(1, "",
@@ -626,15 +630,17 @@ static void test_prompts(void) {
 }
 
 /* An output nobody takes ends a command as SIGPIPE would, without a word. On Windows there
- * is no such signal, and the C library has no word for it. */
+ * is no such signal, and the C library drops what it could not write, so that later no more
+ * than that is known. */
 static void check_lost_output(const char *const argv[], const char *input) {
   run_result result = run_program_to(argv, input, NULL);
 #ifdef _WIN32
-  char words[80];
-  snprintf(words, sizeof words, "gust %s: standard output: cannot write: ", argv[1]);
+  char now[80], earlier[80];
+  snprintf(now, sizeof now, "gust %s: standard output: cannot write: Broken pipe\n", argv[1]);
+  snprintf(earlier, sizeof earlier,
+           "gust %s: standard output: cannot write: an earlier write failed\n", argv[1]);
   CHECK_EQ_INT(result.code, 1);
-  CHECK(is_one_line(result.err));
-  CHECK_CONTAINS(result.err, words);
+  if (strcmp(result.err, earlier) != 0) CHECK_EQ_STR(result.err, now);
 #else
   CHECK_EQ_INT(result.code, 128 + 13);
   CHECK_EQ_STR(result.err, "");
@@ -707,13 +713,11 @@ static void test_interrupts(void) {
 int main(void) {
   run_gust_binary();
   test_main();
-  test_convert();
   test_inspect();
   test_verify();
   test_tokenize();
   test_logits();
   test_logits_at_terminal();
-  test_eval();
   test_eval_limits();
   test_run();
   test_run_json();
@@ -724,6 +728,12 @@ int main(void) {
   test_before_loading();
   test_prompts();
   test_lost_output();
+  if (check_emulated()) {
+    check_part_skipped("conversion, evaluation, interrupts", "an emulator takes minutes for them");
+    return check_finish();
+  }
+  test_convert();
+  test_eval();
   test_interrupts();
   return check_finish();
 }

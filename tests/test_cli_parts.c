@@ -114,7 +114,7 @@ static void feed_at(char *pieces, double tokens_per_second, size_t count, size_t
   while (times-- > 0) {
     size_t n = feed_pace_next(&pace, count);
     sprintf(pieces + strlen(pieces), "%zu ", n);
-    feed_pace_learn(&pace, (double)n / tokens_per_second);
+    feed_pace_learn(&pace, n, (double)n / tokens_per_second);
     count -= n;
   }
 }
@@ -125,12 +125,15 @@ static void test_feed_pace(void) {
   CHECK_EQ_STR(pieces, "16 32 64 128 256 256 248 ");
   feed_at(pieces, 100, 500, 5); /* 128 would take more than a second */
   CHECK_EQ_STR(pieces, "16 32 64 64 64 ");
-  feed_at(pieces, 35, 500, 4);
-  CHECK_EQ_STR(pieces, "16 32 32 32 ");
+  feed_at(pieces, 40, 500, 5); /* fewer at once would cost speed */
+  CHECK_EQ_STR(pieces, "16 32 64 64 64 ");
   feed_at(pieces, 2, 500, 4); /* of plain C, of a model as large as they come */
   CHECK_EQ_STR(pieces, "16 8 8 8 ");
   feed_at(pieces, 0.5, 500, 5);
   CHECK_EQ_STR(pieces, "16 8 4 4 4 ");
+  feed_pace pace = {.piece = 64};
+  feed_pace_learn(&pace, 5, 0.01); /* of a few at the end nothing follows */
+  CHECK_EQ_INT(pace.piece, 64);
 }
 
 static void test_json_layout(void) {

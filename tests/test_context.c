@@ -220,7 +220,7 @@ static void check_huge(void) {
   char words[96];
   snprintf(words, sizeof words,
            "context: expected %llu bytes of free memory for 16777216 positions",
-           (unsigned long long)(memory.cache + memory.scratch));
+           (unsigned long long)memory.cache + memory.scratch);
   CHECK_CONTAINS(err.text, words);
 }
 

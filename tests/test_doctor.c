@@ -8,9 +8,9 @@
 
 #include "../bench/doctor.h"
 #include "check.h"
-#include "cli/model_options.h"
 #include "host.h"
 #include "json_result.h"
+#include "kernels.h"
 #include "model.h"
 #include "os.h"
 
@@ -79,8 +79,8 @@ static void test_hybrid(void) {
   CHECK_EQ_INT(facts.cpus, 8);
   CHECK_EQ_INT(facts.performance_cores, 2);
   CHECK_EQ_INT(facts.efficiency_cores, 4);
-  CHECK_EQ_INT(facts.memory_total, 16000000ll * 1024);
-  CHECK_EQ_INT(facts.memory_available, 9000000ll * 1024);
+  CHECK_EQ_INT(facts.memory_total, 16000000LL * 1024);
+  CHECK_EQ_INT(facts.memory_available, 9000000LL * 1024);
   CHECK_EQ_INT(facts.huge_pages, HUGE_PAGES_NEVER);
   CHECK_EQ_STR(huge_page_policy_name(facts.huge_pages), "never");
   CHECK_EQ_INT(facts.huge_page_bytes, 2 << 20);
@@ -256,10 +256,10 @@ static void test_predictions(void) {
 
 /* Every level but plain C, which comes first, has its fractions. */
 static void test_levels(void) {
-  char levels[] = CPU_LEVELS;
-  CHECK_EQ_STR(strtok(levels, "|"), "c");
-  for (const char *level; (level = strtok(NULL, "|")) != NULL;)
-    for (int eight = 0; eight < 2; eight++) {
+  char levels[] = GUST_KERNEL_LEVELS; /* separated by commas, the last by an "or" */
+  CHECK_EQ_STR(strtok(levels, ", "), "c");
+  for (const char *level; (level = strtok(NULL, ", ")) != NULL;)
+    for (int eight = 0; eight < 2 && strcmp(level, "or") != 0; eight++) {
       prediction_basis basis = {.level = level,
                                 .eight_bits = eight,
                                 .bandwidth = 1e9,

@@ -5,6 +5,7 @@
 set -eu
 : "${SOURCE_ROOT:?}" "${BUILD_ROOT:?}" "${PREFIX:?}" "${BINDIR:?}" "${LIBDIR:?}"
 : "${INCLUDEDIR:?}" "${DATADIR:?}" "${MANDIR:?}" "${KINDS:?}" "${COMMANDS:?}" "${LIBRARY_VERSION:?}"
+: "${VERSION:?}"
 
 skip() {
   echo "SKIP: $*"
@@ -39,7 +40,13 @@ DESTDIR=$work/root "$meson" install -C "$BUILD_ROOT" --no-rebuild >"$work/instal
   { cat "$work/install.txt" && fail "meson install"; }
 if [ -f "$work/log" ]; then mv "$work/log" "$log"; else rm -f "$log"; fi
 
+# What says which version this is says the same; NEWS.md and the changelog begin with it.
 version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')
+[ "$version" = "$VERSION" ] || fail "gust --version: $version, meson.build: $VERSION"
+news=$(sed -n 's/^## //p' "$SOURCE_ROOT/NEWS.md" | sed 1q)
+[ "$news" = "$VERSION" ] || fail "NEWS.md: $news, meson.build: $VERSION"
+changelog=$(sed -n '1s/^gust (\([^)]*\)).*/\1/p' "$SOURCE_ROOT/debian/changelog")
+[ "$changelog" = "$VERSION" ] || fail "debian/changelog: $changelog, meson.build: $VERSION"
 {
   echo "$BINDIR/gust"
   echo "$INCLUDEDIR/gust.h"
@@ -70,6 +77,16 @@ version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')
 } | LC_ALL=C sort >"$work/expected"
 (cd "$top" && find . ! -type d | sed 's,^\./,,') | LC_ALL=C sort >"$work/found"
 compare "$work/expected" "$work/found" "other files than these were installed"
+
+# Links in the documentation lead to what is installed.
+for page in "$top/$DATADIR/doc/gust"/*.md "$top/$DATADIR/doc/gust/docs"/*.md; do
+  for link in $(grep -o ']([^)]*)' "$page" | sed 's/^](//; s/[#)].*//'); do
+    case $link in
+      http*) ;;
+      *) [ -e "$(dirname "$page")/$link" ] || fail "$page: a link to $link, which is not installed" ;;
+    esac
+  done
+done
 
 # --- symbols --------------------------------------------------------------------------
 

@@ -96,7 +96,8 @@ static void test_unicode(void) {
   CHECK_EQ_INT(text_width("日本", 6), 4);
   CHECK_EQ_INT(text_width("e\xcc\x81", 3), 1);
   CHECK_EQ_INT(text_width("\033\x7f\xff", 3), 8);
-  CHECK_EQ_INT(text_width("\xe2\x80\xae", 3), 6); /* turns the line around: spelled */
+  /* Turns the line around: spelled. */
+  CHECK_EQ_INT(text_width("\xe2\x80\xae", 3), 6); /* NOLINT(misc-misleading-bidirectional) */
   CHECK_EQ_INT(text_width("한국 😀", 11), 7);
   CHECK_EQ_INT(text_width("\xed\xa0\x80", 3), 12); /* a surrogate */
 }
@@ -484,6 +485,42 @@ static void test_window(void) {
   free(s);
 }
 
+/* Where the cursor is found when the terminal has become `narrower` than it was drawn. */
+static void check_folded(const char *text, size_t cursor, size_t narrower, size_t row) {
+  edit_frame frame = {0};
+  edit_scene scene = {.prompt = "> ",
+                      .text = text,
+                      .bytes = strlen(text),
+                      .cursor = cursor,
+                      .columns = 40,
+                      .most_rows = 24,
+                      .colour = true};
+  edit_frame_make(&frame, &scene);
+  CHECK_EQ_INT(edit_frame_cursor_row(&frame, narrower), row);
+  CHECK_EQ_INT(edit_frame_cursor_row(&frame, 40), frame.cursor_row);
+  CHECK_EQ_INT(edit_frame_cursor_row(&frame, 100), frame.cursor_row); /* nothing is unfolded */
+  edit_frame_clear(&frame);
+}
+
+static void test_folded(void) {
+  const char *thirty = "123456789 123456789 123456789 ";
+  char ninety[91];
+  snprintf(ninety, sizeof ninety, "%s%s%s", thirty, thirty, thirty);
+  check_folded("", 0, 12, 0);
+  check_folded(thirty, 30, 20, 1);
+  check_folded(thirty, 30, 12, 2);
+  check_folded(thirty, 30, 16, 1); /* behind the last cell of a row */
+  check_folded(thirty, 18, 20, 1); /* on the first cell of one */
+  check_folded(thirty, 17, 20, 0);
+  check_folded(thirty, 0, 1, 2);
+  check_folded(ninety, 90, 20, 4); /* 40, 40 and 12 cells */
+  check_folded(ninety, 90, 12, 8);
+  check_folded(ninety, 38 + 13, 12, 5);
+  check_folded("ab\ncd", 5, 3, 3);
+  check_folded("日本語日本語", 18, 5, 3); /* two of them in 5 cells, beside the prompt one */
+  check_folded("e\xcc\x81 \t x", 6, 8, 1);
+}
+
 /* An edited line and the screen it stands on. */
 typedef struct drawn {
   edit_core core;
@@ -582,6 +619,7 @@ int main(int argc, char **argv) {
   test_history_bounds();
   test_cells();
   test_window();
+  test_folded();
   test_changes();
   return check_finish();
 }

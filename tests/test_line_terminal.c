@@ -34,7 +34,15 @@ static void print_line(const char *line, size_t bytes) {
       putchar(c);
   }
   printf("]%s\n",
-         host_terminal_edits() || !terminal_is(stdin) ? "" : " and the terminal was left raw");
+         host_terminal_interrupts() || !terminal_is(stdin) ? "" : " and the terminal was left raw");
+}
+
+/* As long as an answer may take; signals that do not end the program do not end it. */
+static void wait_a_second(void) {
+  for (int i = 0; i < 50 && !interrupt_signal(); i++) host_sleep(20);
+#ifndef _WIN32
+  if (host_terminal_edits()) printf("(shown)\n"); /* what is typed would be */
+#endif
 }
 
 static int drive(const char *history) {
@@ -64,12 +72,19 @@ static int drive(const char *history) {
     }
     if (bytes == 4 && memcmp(line, "edit", 4) == 0) line_editor_prefill(editor, "given", 5);
     fflush(stdout);
-    if (bytes == 4 && memcmp(line, "wait", 4) == 0) host_sleep(1000);
+    if (bytes == 4 && memcmp(line, "wait", 4) == 0) {
+      wait_a_second();
+      if (interrupt_signal()) {
+        printf("(signal %d)\n", interrupt_signal());
+        result = LINE_INTERRUPT;
+      }
+    }
+    if (bytes == 5 && memcmp(line, "abort", 5) == 0) abort();
   }
   if (result == LINE_ERROR) printf("(error: %s)\n", err.text);
   if (result == LINE_END) printf("(end)\n");
-  if (terminal_is(stdin) && !host_terminal_edits()) printf("left raw\n");
   line_editor_destroy(editor);
+  if (terminal_is(stdin) && !host_terminal_edits()) printf("left raw\n");
   return result == LINE_END ? 0 : 3;
 }
 
@@ -132,8 +147,13 @@ static void test_editing(void) {
   expect(terminal, "[wait]\r\n");
   expect(terminal, "[second]\r\n");
   expect(terminal, "\033[?2004h");
+  /* Nobody sees it until somebody reads it: the prompt follows at once what was printed.
+   * It waits as it was typed, to be edited. */
   type(terminal, "wait\r", "[wait]\r\n");
-  enter(terminal, "ahead\r", "[ahead]\r\n");
+  type(terminal, "a heap\001\006\033[3~", "> \033[?2004h");
+  CHECK_CONTAINS(run_terminal_text(terminal), "[wait]\r\n> \033[?2004h");
+  type(terminal, "!", "!heap");
+  enter(terminal, "\r", "[a!heap]\r\n");
   leave(terminal);
 }
 
@@ -187,6 +207,8 @@ static void test_completion(void) {
 static void test_signals(void) {
   run_terminal *terminal = start("-");
   if (host_has_whole_terminals()) {
+    type(terminal, "wait\r", "[wait]\r\n");
+    type(terminal, "\003", "(signal 2)\r\n> \033[?2004h");
     type(terminal, "half a line", "half a line");
     type(terminal, "\003", "^C\r\n\033[?2004l(signal 2)\r\n> \033[?2004h");
   } else {
@@ -199,6 +221,21 @@ static void test_signals(void) {
   enter(terminal, "c\r", "[cb]\r\n");
   leave(terminal);
 }
+
+#ifndef _WIN32
+#define SANE "\nisig icanon iexten echo " /* as stty has it */
+
+/* A shell with job control that runs this program, and what follows then. */
+static run_terminal *start_in_shell(const char *then) {
+  char script[4096];
+  snprintf(script, sizeof script, "$MESON_EXE_WRAPPER '%s' --driver -; %s", self, then);
+  const char *argv[] = {"/bin/sh", "-mc", script, NULL};
+  run_terminal *terminal = run_terminal_start(argv);
+  expect(terminal, "> \033[?2004h");
+  return terminal;
+}
+
+#endif
 
 /* A request to end leaves the terminal as it was; so does a deadly signal. */
 static void test_ends(void) {
@@ -218,6 +255,17 @@ static void test_ends(void) {
   run_terminal_signal(terminal, RUN_QUIT);
   expect(terminal, "\033[?2004l");
   CHECK_EQ_INT(run_terminal_finish(terminal), 128 + RUN_QUIT);
+  /* The same while nobody reads, of which the shell tells. */
+  terminal = start_in_shell("stty -a; echo shell");
+  type(terminal, "abort\r", SANE);
+  expect(terminal, "shell\r\n");
+  CHECK_EQ_INT(run_terminal_finish(terminal), 0);
+  terminal = start_in_shell("stty -a; echo shell");
+  type(terminal, "wait\r", "[wait]\r\n");
+  type(terminal, "\034", "(signal 3)\r\n");
+  expect(terminal, SANE);
+  expect(terminal, "shell\r\n");
+  CHECK_EQ_INT(run_terminal_finish(terminal), 0);
 #endif
 }
 
@@ -227,18 +275,21 @@ static void test_suspend(void) {
 #ifdef _WIN32
   check_part_skipped("Ctrl-Z", "there are no jobs to stop");
 #else
-  char script[4096];
-  snprintf(script, sizeof script, "$MESON_EXE_WRAPPER '%s' --driver -; stty -a; echo shell; fg",
-           self);
-  const char *argv[] = {"/bin/sh", "-mc", script, NULL};
-  run_terminal *terminal = run_terminal_start(argv);
-  expect(terminal, "> \033[?2004h");
+  run_terminal *terminal = start_in_shell("stty -a; echo shell; fg");
   type(terminal, "hello", "hello");
   type(terminal, "\032", "\r\n\033[?2004l");
   expect(terminal, " icanon");
   expect(terminal, "shell\r\n");
   expect(terminal, "\033[?2004h> hello");
   enter(terminal, "!\r", "[hello!]\r\n");
+  leave(terminal);
+  /* While nobody reads, too; afterwards keys are as unseen as before. */
+  terminal = start_in_shell("stty -a; echo shell; fg");
+  type(terminal, "wait\r", "[wait]\r\n");
+  type(terminal, "\032", SANE);
+  expect(terminal, "shell\r\n");
+  expect(terminal, "\033[?2004h");
+  CHECK(!strstr(run_terminal_text(terminal), "(shown)"));
   leave(terminal);
 #endif
 }
@@ -270,6 +321,8 @@ static void test_resize(void) {
     leave(terminal);
     return;
   }
+  /* The old row takes three now, and all of them are drawn anew. */
+  expect(terminal, "\r\033[2A\033[J> a line");
   expect(terminal, "\r\nl is going to be");
   type(terminal, "\001X", "\r\033[");
   type(terminal, "\005!", "be!");

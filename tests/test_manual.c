@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "cli/completion_script.h"
 #include "host.h"
+#include "os.h"
 #include "run_gust.h"
 
 typedef void option_check(const cli_command *command, const cli_option *option, const char *text);
@@ -117,6 +118,15 @@ static void test_chat_commands(void) {
     CHECK_CONTAINS(page.out, line);
   }
   CHECK(count >= 13);
+  CHECK_CONTAINS(page.out, ".TP\n\\fB//TEXT\\fR\nsend a message that begins with \\(aq/\\(aq\n");
+  CHECK_CONTAINS(page.out, "\n.SH KEYS\n");
+  static const char *const keys[] = {"Alt\\-Enter, Shift\\-Enter", "Ctrl\\-R", "Ctrl\\-D",
+                                     "Alt\\-B, Alt\\-F, Ctrl\\-Left, Ctrl\\-Right"};
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    char line[96];
+    snprintf(line, sizeof line, ".TP\n\\fB%s\\fR\n", keys[i]);
+    CHECK_CONTAINS(page.out, line);
+  }
   CHECK_CONTAINS(page.out, "\\fBXDG_STATE_HOME\\fR\n");
   run_result_clear(&page);
 }
@@ -199,15 +209,31 @@ static void test_in_bash(void) {
   static const char probe[] =
       "\nask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gust; echo \"${COMPREPLY[*]}\"; }\n"
       "ask gust ver\nask gust run --logp\nask gust run x --kv q\nask gust help ch\n"
-      "ask gust convert model\nask gust run --seed ''\n";
+      "ask gust convert model\nask gust run --seed ''\n"
+      "cd \"$XDG_STATE_HOME\"\nask gust run ''\nask gust logits x b\nask gust inspect a.\n"
+      "ask gust chat x --session bo\n"
+      "ask gust chat x --session '$'\nask gust chat x --session ./b\nask gust chat x --session "
+      "none\n";
   size_t bytes = script.out_bytes + sizeof probe;
   char *input = malloc(bytes);
   if (!input) check_fatal("no memory", "bash");
   snprintf(input, bytes, "%s%s", script.out, probe);
   const char *argv[] = {"/usr/bin/bash", NULL};
+  /* A folder with models, other files, and sessions. */
+  static const char *const folders[] = {"state", "state/gust", "state/gust/sessions"};
+  static const char *const files[] = {"state/a.gust", "state/b.txt",
+                                      "state/gust/sessions/boat trip.session",
+                                      "state/gust/sessions/$(touch ran).session"};
+  for (size_t i = 0; i < 3; i++) os_make_folder(check_temp_file(folders[i]));
+  for (size_t i = 0; i < 4; i++) check_write_file(check_temp_file(files[i]), "", 0);
+  host_set_env("XDG_STATE_HOME", check_temp_file("state"));
   run_result result = run_program(argv, input, bytes - 1);
-  CHECK_EQ_STR(result.out, "verify\n--logprobs\nq8\nchat\nmodels\n\n");
+  host_set_env("XDG_STATE_HOME", NULL);
+  CHECK_EQ_STR(result.out,
+               "verify\n--logprobs\nq8\nchat\nmodels\n\n"
+               "gust a.gust\nb.txt\na.gust\nboat trip\n$(touch ran)\n./b.txt\n\n");
   CHECK_EQ_INT(result.code, 0);
+  CHECK(!host_exists(check_temp_file("state/ran")));
   run_result_clear(&result);
   run_result_clear(&script);
   free(input);

@@ -124,7 +124,7 @@ static gust_status feed_pieces(gust_context *context, const int32_t *ids, size_t
     if (progress_update(progress, done, count) && done < count)
       return command_error(err, GUST_E_CANCELLED,
                            "reading the prompt was cancelled after %zu of %zu tokens", done, count);
-    feed_pace_learn(&pace, seconds_since(begin));
+    feed_pace_learn(&pace, n, seconds_since(begin));
   }
   return GUST_OK;
 }

@@ -21,14 +21,30 @@ static const char *plural(size_t count) {
 
 /* --- looking --------------------------------------------------------------------- */
 
+#define HELP_HEAD 21
+#define HELP_NARROW 50 /* columns; below, what a command does stands under it */
+
+static void print_help(const char *head, const char *help, int columns) {
+  bool narrow = columns < HELP_NARROW;
+  int indent = narrow ? 6 : HELP_HEAD;
+  printf("  %-*s ", narrow ? 0 : HELP_HEAD - 3, head);
+  if (narrow) printf("\n%*s", indent, "");
+  command_print_words(help, indent, indent, columns);
+}
+
 static gust_status run_help(chat_state *chat, const char *argument, gust_error *err) {
   (void)chat, (void)argument, (void)err;
+  int columns = (int)terminal_columns(stdout);
   for (const chat_command *command = chat_commands; command->name; command++) {
     char head[32];
     snprintf(head, sizeof head, "/%s %s", command->name, command->argument);
-    printf("  %-18s %s\n", head, command->help);
+    print_help(head, command->help, columns);
   }
-  printf("  %-18s %s\n", "//TEXT", "send a message that begins with '/'");
+  print_help(CHAT_SLASH_HEAD, CHAT_SLASH_HELP, columns);
+  print_help("keys",
+             "Alt-Enter begins another line, Ctrl-R searches what was typed, Tab completes; all of "
+             "them: man gust-chat",
+             columns);
   return GUST_OK;
 }
 

@@ -23,6 +23,10 @@ typedef struct chat_command {
 
 extern const chat_command chat_commands[];
 
+/* What else may begin with '/'. */
+#define CHAT_SLASH_HEAD "//TEXT"
+#define CHAT_SLASH_HELP "send a message that begins with '/'"
+
 /* Runs the command in `line`, which begins with '/'. A mistake is said in one line;
  * what fails ends the chat. */
 gust_status chat_commands_run(chat_state *chat, const char *line, size_t bytes, gust_error *err);

@@ -8,7 +8,9 @@
 #include "screen_text.h"
 
 #define BAR_COLUMNS 24
-#define FIXED_COLUMNS 52 /* of a line, without its excerpt */
+#define FIXED_COLUMNS 28 /* of a line, before its bar */
+#define LEAST_EXCERPT 8
+#define NARROW_COLUMNS 72 /* in which not all words have room */
 
 /* --- counting ---------------------------------------------------------------------- */
 
@@ -76,19 +78,34 @@ static double share(size_t tokens, size_t capacity) {
   return capacity ? 100.0 * (double)tokens / (double)capacity : 0;
 }
 
+/* How the columns a line has beside its numbers are shared between bar and excerpt. The
+ * terminal's last column stays empty: some go to the next line from there. */
+static void share_columns(size_t columns, size_t *bar, size_t *excerpt) {
+  size_t room = columns > FIXED_COLUMNS + 1 ? columns - FIXED_COLUMNS - 1 : 0;
+  *bar = room / 2 < BAR_COLUMNS ? room / 2 : BAR_COLUMNS;
+  *excerpt = room > *bar + 2 ? room - *bar - 2 : 0;
+  if (*excerpt >= LEAST_EXCERPT) return;
+  *excerpt = 0;
+  *bar = room < BAR_COLUMNS ? room : BAR_COLUMNS;
+}
+
 static void print_line(const char *name, size_t tokens, size_t largest, size_t capacity,
                        const gust_message *message, size_t columns) {
   char bar[BAR_COLUMNS + 1];
+  size_t width, excerpt;
+  share_columns(columns, &width, &excerpt);
   /* Anything there is shows, be it as one mark. */
-  size_t filled = largest ? tokens * BAR_COLUMNS / largest : 0;
+  size_t filled = largest ? tokens * width / largest : 0;
   if (filled == 0 && tokens > 0) filled = 1;
-  if (filled > BAR_COLUMNS) filled = BAR_COLUMNS;
+  if (filled > width) filled = width;
   memset(bar, '#', filled);
-  memset(bar + filled, ' ', BAR_COLUMNS - filled);
-  bar[BAR_COLUMNS] = 0;
-  printf("  %-9s %7zu %5.1f%%  %s  ", name, tokens, share(tokens, capacity), bar);
-  screen_text_excerpt(stdout, message->content, message->bytes,
-                      columns > FIXED_COLUMNS + 8 ? columns - FIXED_COLUMNS : 8);
+  memset(bar + filled, ' ', width - filled);
+  bar[width] = 0;
+  printf("  %-9s %7zu %5.1f%%  %s", name, tokens, share(tokens, capacity), bar);
+  if (excerpt) {
+    fputs("  ", stdout);
+    screen_text_excerpt(stdout, message->content, message->bytes, excerpt);
+  }
   putchar('\n');
 }
 
@@ -98,7 +115,9 @@ void chat_ledger_print(const chat_ledger *ledger, const chat_state *chat, size_t
   size_t window = gust_model_get_info(chat->model)->sliding_window;
   for (size_t i = 0; i < ledger->count; i++)
     if (ledger->turns[i] > largest) largest = ledger->turns[i];
-  printf("context: %zu positions, keys and values %s\n", capacity, chat->kv_name);
+  bool narrow = columns < NARROW_COLUMNS;
+  printf("context: %zu positions%s%s\n", capacity, narrow ? ", " : ", keys and values ",
+         chat->kv_name);
   if (chat_messages_first(messages))
     print_line("system", ledger->system, largest, capacity, &messages->items[0], columns);
   size_t after = ledger->total - ledger->system; /* tokens from this turn on */
@@ -114,9 +133,13 @@ void chat_ledger_print(const chat_ledger *ledger, const chat_state *chat, size_t
   size_t used = ledger->total < capacity ? ledger->total : capacity, free = capacity - used;
   size_t reserve = chat_overflow_reserve(chat);
   printf("  %-9s %7zu %5.1f%%\n", "total", ledger->total, share(ledger->total, capacity));
-  printf("  %-9s %7zu %5.1f%%  of which %zu are kept for an answer\n", "free", free,
-         share(free, capacity), reserve < free ? reserve : free);
-  if (window)
-    printf("  a token sees the %zu before it directly%s\n", window - 1,
+  printf("  %-9s %7zu %5.1f%%  %s%zu%s\n", "free", free, share(free, capacity),
+         narrow ? "(" : "of which ", reserve < free ? reserve : free,
+         narrow ? " kept)" : " are kept for an answer");
+  if (!window) return;
+  char words[128];
+  snprintf(words, sizeof words, "a token sees the %zu before it directly%s", window - 1,
            ledger->total > window ? "; turns with a * lie beyond that" : "");
+  fputs("  ", stdout);
+  command_print_words(words, 2, 2, (int)columns);
 }

@@ -127,7 +127,7 @@ static gust_status write_pieces(logits_writer *writer, gust_context *context, co
       *err = feed_error;
       return status;
     }
-    feed_pace_learn(&pace, (double)(os_now_ns() - begin) * 1e-9);
+    feed_pace_learn(&pace, n, (double)(os_now_ns() - begin) * 1e-9);
     done += n;
     if (progress_update(progress, done, list->count) && done < list->count)
       return command_error(err, GUST_E_CANCELLED,

@@ -81,11 +81,10 @@ gust_status command_flush(gust_error *err) {
 #define HELP_COLUMNS 80
 #define HELP_INDENT 26
 
-/* Prints words from column `column` on, breaking lines before HELP_COLUMNS. */
-static void print_wrapped(const char *text, int column, int indent) {
+void command_print_words(const char *text, int column, int indent, int columns) {
   for (bool first = true; *text; first = false) {
     int bytes = (int)strcspn(text, " ");
-    if (!first && column + 1 + bytes >= HELP_COLUMNS) {
+    if (!first && column + 1 + bytes >= columns) {
       printf("\n%*s", indent, "");
       column = indent;
     } else if (!first) {
@@ -129,7 +128,7 @@ static void print_option(const cli_option *option) {
   } else {
     printf("%-*s", HELP_INDENT, head);
   }
-  print_wrapped(help, HELP_INDENT, HELP_INDENT);
+  command_print_words(help, HELP_INDENT, HELP_INDENT, HELP_COLUMNS);
 }
 
 const cli_option command_common_options[] = {
@@ -144,7 +143,7 @@ void command_help(const cli_command *command) {
     size_t bytes = strcspn(paragraph, "\n");
     char text[1024];
     snprintf(text, sizeof text, "%.*s", (int)bytes, paragraph);
-    print_wrapped(text, 0, 0);
+    command_print_words(text, 0, 0, HELP_COLUMNS);
     paragraph += bytes + (paragraph[bytes] == '\n');
   }
   for (const option_group *group = command->groups; group->title; group++) {

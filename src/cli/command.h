@@ -64,6 +64,10 @@ gust_status command_flush(gust_error *err);
 /* --help and --version, which every command has. */
 extern const cli_option command_common_options[];
 
+/* Prints words to stdout from column `column` on, and a newline; before column `columns`
+ * it goes on in the next line, behind `indent` spaces. */
+void command_print_words(const char *text, int column, int indent, int columns);
+
 /* Prints --help to stdout. */
 void command_help(const cli_command *command);
 

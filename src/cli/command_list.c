@@ -27,5 +27,6 @@ void command_overview(void) {
     printf("  %-10s %s\n", (*command)->name, (*command)->summary);
   printf(
       "\n'gust COMMAND --help' tells more; 'gust --version' prints the version.\n"
-      "Exit codes: 0 success, 1 a failure named in one line, 2 wrong usage, 130 Ctrl-C.\n");
+      "Exit codes: 0 success, 1 a failure named in one line, 2 wrong usage, 128 + N\n"
+      "ended by signal N (130: Ctrl-C; 141: the reader of a pipe left).\n");
 }

@@ -6,7 +6,15 @@
 #include "commands.h"
 
 /* What can stand in a place of the command line. */
-typedef enum fill_in { FILL_WORDS, FILL_FILES, FILL_FOLDERS, FILL_COMMANDS, FILL_ANY } fill_in;
+typedef enum fill_in {
+  FILL_WORDS,
+  FILL_FILES,
+  FILL_MODELS, /* folders and *.gust */
+  FILL_FOLDERS,
+  FILL_SESSIONS,
+  FILL_COMMANDS,
+  FILL_ANY
+} fill_in;
 
 static bool ends_with(const char *text, const char *end) {
   size_t length = strlen(text), bytes = strlen(end);
@@ -17,11 +25,13 @@ static bool ends_with(const char *text, const char *end) {
 static fill_in fill_of_name(const char *name) {
   if (strcmp(name, "COMMAND") == 0) return FILL_COMMANDS;
   if (ends_with(name, "DIR")) return FILL_FOLDERS;
-  if (ends_with(name, "FILE") || strcmp(name, "MODEL") == 0) return FILL_FILES;
+  if (strcmp(name, "MODEL") == 0) return FILL_MODELS;
+  if (ends_with(name, "FILE")) return FILL_FILES;
   return FILL_ANY;
 }
 
 static fill_in fill_of_option(const cli_option *option) {
+  if (strcmp(option->name, "session") == 0) return FILL_SESSIONS;
   return option->kind == OPTION_CHOICE ? FILL_WORDS : fill_of_name(option->argument);
 }
 
@@ -81,18 +91,29 @@ static void bash_value(const cli_command *command, const cli_option *option) {
       break;
     case FILL_FILES: printf(") _gust_files -f; return ;;\n"); break;
     case FILL_FOLDERS: printf(") _gust_files -d; return ;;\n"); break;
+    case FILL_MODELS: printf(") _gust_models; return ;;\n"); break;
+    case FILL_SESSIONS: printf(") _gust_sessions; return ;;\n"); break;
     case FILL_COMMANDS:
     case FILL_ANY: printf(") return ;;\n"); break;
   }
 }
 
+/* The script does not count operands: where one may be any file, all are offered. */
+static fill_in bash_fill(const cli_command *command) {
+  if (!command->operands[0]) return FILL_ANY;
+  fill_in first = fill_of_name(command->operands[0]);
+  return command->operands[1] && fill_of_name(command->operands[1]) != first ? FILL_FILES : first;
+}
+
 static void bash_operand(const cli_command *command) {
-  fill_in fill = command->operands[0] ? fill_of_name(command->operands[0]) : FILL_ANY;
+  fill_in fill = bash_fill(command);
   printf("    %s) ", command->name);
   if (fill == FILL_COMMANDS) {
     printf("_gust_words '");
     put_commands();
     printf("'");
+  } else if (fill == FILL_MODELS) {
+    printf("_gust_models");
   } else {
     printf("_gust_files %s", fill == FILL_FOLDERS ? "-d" : "-f");
   }
@@ -107,6 +128,15 @@ static void print_bash(void) {
       "_gust_files() {\n"
       "  compopt -o filenames 2>/dev/null\n"
       "  COMPREPLY=($(compgen \"$1\" -- \"$cur\"))\n}\n\n"
+      "_gust_models() {\n"
+      "  compopt -o filenames 2>/dev/null\n"
+      "  COMPREPLY=($(compgen -d -- \"$cur\"; compgen -f -X '!*.gust' -- \"$cur\"))\n}\n\n"
+      "_gust_sessions() {\n"
+      "  local folder=${XDG_STATE_HOME:-$HOME/.local/state}/gust/sessions\n"
+      "  if [[ $cur == */* ]]; then\n    _gust_files -f\n    return\n  fi\n"
+      "  COMPREPLY=($(compgen -f -X '!*.session' -- \"$folder/$cur\"))\n"
+      "  COMPREPLY=(\"${COMPREPLY[@]##*/}\")\n"
+      "  COMPREPLY=(\"${COMPREPLY[@]%%.session}\")\n}\n\n"
       "_gust() {\n"
       "  local IFS=$'\\n' cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
       "  local command=${COMP_WORDS[1]}\n"
@@ -141,13 +171,15 @@ static void zsh_fill(fill_in fill, const char *choices) {
       put_choices(choices);
       putchar(')');
       break;
-    case FILL_FILES: printf("_files"); break;
+    case FILL_FILES:
+    case FILL_MODELS: printf("_files"); break;
     case FILL_FOLDERS: printf("_files -/"); break;
     case FILL_COMMANDS:
       putchar('(');
       put_commands();
       putchar(')');
       break;
+    case FILL_SESSIONS:
     case FILL_ANY: putchar(' '); break;
   }
 }

@@ -23,7 +23,9 @@
 
 static volatile sig_atomic_t pending, lost_reader;         /* interrupt.h */
 static volatile sig_atomic_t resized, stopping, continued; /* raw_terminal.h */
-static volatile sig_atomic_t is_raw;
+/* The terminal's mode: as found, hushed or raw (raw_terminal.h). */
+enum { COOKED, HUSHED, RAW };
+static volatile sig_atomic_t terminal_mode = COOKED;
 
 /* A handler may run on any thread, so it cannot count on interrupting the main one;
  * a byte in this pipe wakes whoever polls. */
@@ -111,7 +113,7 @@ int interrupt_lost_reader(void) {
 input_news standard_input_wait(int milliseconds) {
   for (;;) {
     drain_wake_pipe();
-    if (pending || (is_raw && (resized || stopping || continued))) return INPUT_EVENT;
+    if (pending || (terminal_mode == RAW && (resized || stopping || continued))) return INPUT_EVENT;
     struct pollfd files[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
                               {.fd = wake_pipe[0], .events = POLLIN}};
     int ready = poll(files, 2, milliseconds);
@@ -171,29 +173,57 @@ void terminal_write(const char *data, size_t bytes) {
 
 /* --- the terminal key by key -------------------------------------------------------------- */
 
-/* Signals that are noticed, and those that end the process. */
+/* Signals that are noticed, and those that end the process; SIGQUIT, the first, does so
+ * only while the terminal is raw. */
 static const int noticed[] = {SIGWINCH, SIGTSTP, SIGCONT};
 static const int deadly[] = {SIGQUIT, SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
 #define NOTICED (sizeof noticed / sizeof *noticed)
 #define DEADLY (sizeof deadly / sizeof *deadly)
 
-static struct termios cooked; /* as found; valid while is_raw */
+static struct termios cooked, hushed; /* as found, and what it becomes; valid unless COOKED */
 static struct sigaction noticed_before[NOTICED], deadly_before[DEADLY];
+
+/* A job in the background must leave the terminal to whoever has it. */
+static bool owns_terminal(void) {
+  return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+/* In the handler: nobody waits for keys, so nobody else could act on it. */
+static void stop_hushed(void) {
+  struct sigaction ours, usual;
+  sigset_t stop, before;
+  if (owns_terminal()) tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+  memset(&usual, 0, sizeof usual);
+  usual.sa_handler = SIG_DFL;
+  sigemptyset(&usual.sa_mask);
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  sigaction(SIGTSTP, &usual, &ours);
+  raise(SIGTSTP); /* arrives when it is let in */
+  pthread_sigmask(SIG_UNBLOCK, &stop, &before);
+  pthread_sigmask(SIG_SETMASK, &before, NULL); /* it goes on here */
+  sigaction(SIGTSTP, &ours, NULL);
+}
 
 static void on_notice(int number) {
   int saved = errno;
-  if (number == SIGWINCH) resized = 1;
-  if (number == SIGTSTP) stopping = 1;
-  if (number == SIGCONT) continued = 1;
-  wake();
+  if (terminal_mode == HUSHED) {
+    if (number == SIGTSTP) stop_hushed();
+    if (number != SIGWINCH && owns_terminal()) tcsetattr(STDIN_FILENO, TCSANOW, &hushed);
+  } else {
+    if (number == SIGWINCH) resized = 1;
+    if (number == SIGTSTP) stopping = 1;
+    if (number == SIGCONT) continued = 1;
+    wake();
+  }
   errno = saved;
 }
 
 /* Everything here may be called in a signal handler. */
 static void on_death(int number) {
   static const char paste_marks_off[] = "\033[?2004l"; /* as the editor asked for them */
-  if (is_raw) {
-    tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+  if (terminal_mode != COOKED) tcsetattr(STDIN_FILENO, TCSANOW, &cooked);
+  if (terminal_mode == RAW) {
     ssize_t written = write(STDERR_FILENO, paste_marks_off, sizeof paste_marks_off - 1);
     (void)written;
   }
@@ -239,14 +269,25 @@ static bool set_raw(void) {
   return set_mode(&raw);
 }
 
+/* Keys as they come, but neither shown nor turned into lines: they wait to be edited. */
+static void choose_hushed(void) {
+  hushed = cooked;
+  hushed.c_iflag &= ~(tcflag_t)(ICRNL | INLCR | IGNCR);
+  hushed.c_lflag &= ~(tcflag_t)(ECHO | ICANON | IEXTEN);
+  hushed.c_cc[VMIN] = 1;
+  hushed.c_cc[VTIME] = 0;
+}
+
 bool raw_terminal_enter(void) {
-  if (is_raw) return true;
-  if (tcgetattr(STDIN_FILENO, &cooked) != 0) return false;
+  if (terminal_mode == RAW) return true;
+  bool handled = terminal_mode == HUSHED;
+  if (!handled && tcgetattr(STDIN_FILENO, &cooked) != 0) return false;
+  choose_hushed();
   open_wake_pipe();
   resized = stopping = continued = 0;
-  is_raw = 1;
-  install(noticed, NOTICED, noticed_before, on_notice);
-  install(deadly, DEADLY, deadly_before, on_death);
+  terminal_mode = RAW;
+  if (!handled) install(noticed, NOTICED, noticed_before, on_notice);
+  install(deadly, handled ? 1 : DEADLY, deadly_before, on_death);
   if (set_raw()) return true;
   int failure = errno;
   raw_terminal_leave();
@@ -254,12 +295,19 @@ bool raw_terminal_enter(void) {
   return false;
 }
 
+void raw_terminal_hush(void) {
+  if (terminal_mode != RAW) return;
+  uninstall(deadly, 1, deadly_before);
+  terminal_mode = HUSHED;
+  set_mode(&hushed);
+}
+
 void raw_terminal_leave(void) {
-  if (!is_raw) return;
-  set_mode(&cooked);
+  if (terminal_mode == COOKED) return;
+  if (terminal_mode == RAW || owns_terminal()) set_mode(&cooked);
   uninstall(deadly, DEADLY, deadly_before);
   uninstall(noticed, NOTICED, noticed_before);
-  is_raw = 0;
+  terminal_mode = COOKED;
 }
 
 void raw_terminal_suspend(void) {

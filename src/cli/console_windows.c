@@ -327,6 +327,11 @@ void raw_terminal_leave(void) {
   is_raw = false;
 }
 
+/* A console shows keys only while a line is read from it. */
+void raw_terminal_hush(void) {
+  raw_terminal_leave();
+}
+
 void raw_terminal_suspend(void) {}
 
 raw_events raw_terminal_events(void) {

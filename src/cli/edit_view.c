@@ -185,6 +185,41 @@ void edit_frame_make(edit_frame *frame, const edit_scene *scene) {
   frame->end_column = whole ? drawing.column : SIZE_MAX;
 }
 
+/* Bytes of the colour that begins there, or 0. */
+static size_t colour_bytes(const char *text) {
+  if (text[0] != '\033' || text[1] != '[') return 0;
+  size_t bytes = 2 + strspn(text + 2, "0123456789;");
+  return text[bytes] ? bytes + 1 : bytes;
+}
+
+size_t edit_frame_cursor_row(const edit_frame *frame, size_t columns) {
+  size_t row = 0, cell = 0;    /* where it was drawn */
+  size_t rows = 0, column = 0; /* where it is now */
+  for (size_t i = 0; i < frame->bytes;) {
+    const char *text = frame->data + i;
+    if (text[0] == '\r' && text[1] == '\n') {
+      if (row == frame->cursor_row) break;
+      row++;
+      rows++;
+      cell = column = 0;
+      i += 2;
+    } else if (colour_bytes(text)) {
+      i += colour_bytes(text);
+    } else {
+      text_glyph glyph = text_glyph_at(frame->data, frame->bytes, i);
+      if (column > 0 && column + glyph.width > columns) {
+        rows++;
+        column = 0;
+      }
+      if (row == frame->cursor_row && cell >= frame->cursor_column && glyph.width > 0) break;
+      cell += glyph.width;
+      column += glyph.width;
+      i += glyph.bytes;
+    }
+  }
+  return rows;
+}
+
 void edit_frame_change(edit_frame *out, const edit_frame *old, const edit_frame *fresh) {
   size_t row = fresh->end_row;
   bool at_end = old->cursor_row == old->end_row && old->cursor_column == old->end_column;

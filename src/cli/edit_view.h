@@ -33,6 +33,10 @@ void edit_frame_make(edit_frame *frame, const edit_scene *scene);
  * into `fresh`. An `old` of no rows is an empty screen line. */
 void edit_frame_change(edit_frame *out, const edit_frame *old, const edit_frame *fresh);
 
+/* The cursor's row once the terminal has another width: most fold rows that became too
+ * long for it, and the cursor stays with the character it stood on or behind. */
+size_t edit_frame_cursor_row(const edit_frame *frame, size_t columns);
+
 /* Appends bytes, and what moves from one cell to another. */
 void edit_frame_add(edit_frame *frame, const char *data, size_t bytes);
 void edit_frame_move(edit_frame *frame, size_t from_row, size_t to_row, size_t to_column);

@@ -114,7 +114,7 @@ static gust_status score_block(evaluator *run, gust_context *context, feed_pace 
     uint64_t begin = os_now_ns();
     gust_status status = gust_context_score(context, run->chunk + at, n, fn, run, err);
     if (status != GUST_OK) return status;
-    feed_pace_learn(pace, (double)(os_now_ns() - begin) * 1e-9);
+    feed_pace_learn(pace, n, (double)(os_now_ns() - begin) * 1e-9);
     run->done += n;
     if (input->progress && input->progress(input->user, run->done, run->total) &&
         run->done < run->total)

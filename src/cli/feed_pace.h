@@ -15,7 +15,7 @@ typedef struct feed_pace {
 /* Of `left` tokens, how many come next: at least one. */
 size_t feed_pace_next(feed_pace *pace, size_t left);
 
-/* What feed_pace_next said took so many seconds. */
-void feed_pace_learn(feed_pace *pace, double seconds);
+/* The `tokens` that feed_pace_next said took so many seconds. */
+void feed_pace_learn(feed_pace *pace, size_t tokens, double seconds);
 
 #endif

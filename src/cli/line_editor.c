@@ -85,6 +85,7 @@ bool line_editor_prefill(line_editor *editor, const char *text, size_t bytes) {
 
 void line_editor_destroy(line_editor *editor) {
   if (!editor) return;
+  raw_terminal_leave();
   edit_frame_clear(&editor->shown);
   edit_frame_clear(&editor->fresh);
   edit_frame_clear(&editor->out);
@@ -233,8 +234,8 @@ static bool take_keys(line_editor *editor, bool waited, line_result *result) {
 static void heed(line_editor *editor, raw_events events) {
   if (events.stopping) suspend(editor);
   if (events.resized && editor->shown.rows > 0) {
-    /* The old rows may no longer be as wide as the screen. */
-    edit_frame_move(&editor->out, editor->shown.cursor_row, 0, 0);
+    size_t columns = terminal_columns(stderr);
+    edit_frame_move(&editor->out, edit_frame_cursor_row(&editor->shown, columns), 0, 0);
     add(editor, "\033[J");
     editor->shown.rows = 0;
   }
@@ -327,7 +328,7 @@ static line_result read_edited(line_editor *editor, bool question, const char **
   move_below(editor);
   add(editor, PASTE_MARKS_OFF);
   send_out(editor);
-  raw_terminal_leave();
+  raw_terminal_hush();
   if (result != LINE_TEXT) return result;
   const edit_buffer *buffer = &editor->core.buffer;
   *line = buffer->text ? buffer->text : "";

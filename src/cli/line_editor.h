@@ -1,6 +1,8 @@
 /* Lines from whoever talks to the program: with editing, history and completion
  * at a terminal, as they come (line_input.h) from anything else and where
- * TERM=dumb. The terminal is in raw mode only while line_editor_read waits. */
+ * TERM=dumb. When editing, the terminal is in raw mode while line_editor_read waits;
+ * from then until line_editor_destroy it shows no keys (raw_terminal_hush), and what is
+ * typed meanwhile is there when the next line is read. */
 #ifndef GUST_CLI_LINE_EDITOR_H
 #define GUST_CLI_LINE_EDITOR_H
 

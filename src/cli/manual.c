@@ -154,7 +154,8 @@ static void put_exit_status(void) {
   } codes[] = {{0, "Success."},
                {1, "A failure, named in one line on standard error."},
                {2, "Wrong usage, named likewise."},
-               {130, "Ctrl-C; another signal gives 128 and its number."}};
+               {130, "Ctrl-C; another signal gives 128 and its number."},
+               {141, "The reader of a pipe on standard output left, which is no failure."}};
   printf(".SH EXIT STATUS\n");
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     printf(".TP\n\\fB%d\\fR\n", codes[i].code);
@@ -176,6 +177,57 @@ static void put_chat_commands(void) {
     putchar('\n');
     put_line(known->help, strlen(known->help));
   }
+  printf(".TP\n\\fB");
+  put_words(CHAT_SLASH_HEAD);
+  printf("\\fR\n");
+  put_line(CHAT_SLASH_HELP, strlen(CHAT_SLASH_HELP));
+}
+
+/* What the line editor understands (key_reader.h, edit_core.h). */
+static void put_chat_keys(void) {
+  static const char when[] =
+      "At a terminal. What is typed while an answer is written waits, unseen, for the next prompt; "
+      "several lines that are pasted are one message.";
+  static const struct {
+    const char *keys, *help;
+  } keys[] = {
+      {"Enter", "send the message; after a backslash at its end, begin another line"},
+      {"Alt-Enter, Shift-Enter",
+       "begin another line of the message; few terminals tell "
+       "Shift-Enter from Enter"},
+      {"Tab", "complete a command, a setting or a file's name; a second time, list what fits"},
+      {"Ctrl-C", "stop the answer; at the prompt, give the message up"},
+      {"Ctrl-D", "leave; in a message, delete the character at the cursor"},
+      {"Ctrl-Z", "stop the program, which the shell's fg lets go on"},
+      {"Up, Down",
+       "move between the message's lines and, from its first and last, through what "
+       "was typed before"},
+      {"Ctrl-P, Ctrl-N, Alt-<, Alt->",
+       "the message typed before or after this one, the first, "
+       "the last"},
+      {"Ctrl-R",
+       "search what was typed for the text that follows; again, further back; Escape "
+       "or Ctrl-G gives up"},
+      {"Left, Right, Ctrl-B, Ctrl-F", "move by a character"},
+      {"Alt-B, Alt-F, Ctrl-Left, Ctrl-Right", "move by a word"},
+      {"Home, End, Ctrl-A, Ctrl-E", "move to the beginning or end of the line"},
+      {"Backspace, Delete", "delete the character before or at the cursor"},
+      {"Ctrl-U, Ctrl-K", "cut to the beginning or end of the line"},
+      {"Ctrl-W, Alt-Backspace, Alt-D",
+       "cut back to white space, back over a word, over the next "
+       "word"},
+      {"Ctrl-Y", "insert what was cut"},
+      {"Ctrl-T", "exchange two characters"},
+      {"Ctrl-L", "clear the screen"},
+  };
+  printf(".SH KEYS\n");
+  put_line(when, sizeof when - 1);
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    printf(".TP\n\\fB");
+    put_words(keys[i].keys);
+    printf("\\fR\n");
+    put_line(keys[i].help, strlen(keys[i].help));
+  }
 }
 
 void manual_print_command(const cli_command *command) {
@@ -190,7 +242,10 @@ void manual_print_command(const cli_command *command) {
   for (const option_group *group = command->groups; group->title; group++)
     put_options(group->title, group->options);
   put_options("Help", command_common_options);
-  if (command == &command_chat) put_chat_commands();
+  if (command == &command_chat) {
+    put_chat_commands();
+    put_chat_keys();
+  }
   put_environment(command);
   put_exit_status();
   printf(".SH SEE ALSO\n\\fBgust\\fR(1)\n");

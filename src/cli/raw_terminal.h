@@ -12,6 +12,12 @@
  * with errno, when it cannot be set. */
 bool raw_terminal_enter(void);
 
+/* From raw to the mode for the time until the next line is read: keys are not shown and
+ * wait, but Ctrl-C, Ctrl-Z and their like work, and output is treated as it was before.
+ * A process that is stopped meanwhile leaves the terminal as it found it. Does nothing
+ * when it is not raw. */
+void raw_terminal_hush(void);
+
 /* Back to how it was; does nothing when it is. */
 void raw_terminal_leave(void);
 

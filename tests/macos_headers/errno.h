@@ -28,8 +28,10 @@ int *__error(void);
 #define ELOOP 62
 #define ENAMETOOLONG 63
 #define EDQUOT 69
+#define ENOLCK 77
 #define ENOSYS 78
 #define EOVERFLOW 84
 #define ECANCELED 89
 #define EILSEQ 92
+#define EOPNOTSUPP 102
 #endif
