@@ -44,8 +44,12 @@ static void test_no_text(void) {
       "gust chat: line 2: the message: expected text in UTF-8, found byte 0xc3 at offset 0; it was "
       "not added\n",
       "who \xff?\n\xc3\nHello!\n", "chat", model, "--temp", "0", "--quiet");
+#ifdef _WIN32
+  check_part_skipped("an argument that is no text", "arguments are UTF-16");
+#else
   CHECK_GUST(2, "", "gust chat: --system: expected text in UTF-8, found byte 0xfe at offset 3\n",
              "", "chat", model, "--system", "be \xfe");
+#endif
 }
 
 /* What the template refuses is said with the number of the line, empty ones counted. */
