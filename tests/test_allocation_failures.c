@@ -12,6 +12,7 @@
 #include "checkpoint_maker.h"
 #include "cli/commands.h"
 #include "cli/session_journal.h"
+#include "cli/session_records.h"
 #include "convert.h"
 #include "failing_memory.h"
 
@@ -270,6 +271,34 @@ static void check_old_session(gust_status status) {
   check_session(1, status);
 }
 
+static unsigned rewritten; /* how often the file became short */
+
+/* One turn and, behind it, a cache that counts for nothing: the next one has the file
+ * written anew. */
+static void bloated_session(void) {
+  static uint8_t bulk[5 << 20];
+  uint8_t payload[52] = {0}; /* of another model: positions [0, 1) and their id */
+  gust_error err = {0};
+  session_file file;
+  session_record record;
+  one_turn();
+  gust_status status = session_file_open(&file, session_path, true, &err);
+  while (!status && session_record_read(&file, &record, &err) == RECORD_GOOD) free(record.payload);
+  session_put64(payload + 32, 1);
+  record = (session_record){.type = SESSION_CACHE,
+                            .payload = payload,
+                            .payload_bytes = sizeof payload,
+                            .bulk_bytes = sizeof bulk};
+  if (!status) status = session_record_append(&file, &record, bulk, &err);
+  if (status) check_fatal("cannot bloat", err.text);
+  session_file_close(&file);
+}
+
+static void check_bloated_session(gust_status status) {
+  check_session(1, status);
+  rewritten += check_file_bytes(session_path) < 1 << 20;
+}
+
 /* --- conversion ---------------------------------------------------------------------- */
 
 static char *interrupted;
@@ -476,6 +505,7 @@ static const scenario scenarios[] = {
     {"template", render_busy, NULL, NULL, 0, 0},
     {"session new", session, no_session, check_new_session, 0, 0},
     {"session resumed", session, one_turn, check_old_session, 0, 0},
+    {"session rewritten", session, bloated_session, check_bloated_session, 0, 0},
     {"convert", convert, old_target, check_target, 1, 4},
     {"convert resumed", convert, interrupted_target, check_resumed, 2, 4},
     {"convert calibrated", convert_calibrated, old_target, check_target, 3, 4},
@@ -537,6 +567,7 @@ int main(int argc, char **argv) {
     for (int a = 1; a < argc; a++) wanted = wanted || strcmp(argv[a], scenarios[i].name) == 0;
     if (wanted) try_scenario(&scenarios[i]);
   }
+  CHECK(rewritten > 0 || argc > 1);
   gust_model_close(model);
   free(interrupted);
   fclose(seen_out);
