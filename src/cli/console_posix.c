@@ -199,7 +199,7 @@ static void stop_hushed(void) {
   sigemptyset(&stop);
   sigaddset(&stop, SIGTSTP);
   sigaction(SIGTSTP, &usual, &ours);
-  raise(SIGTSTP); /* arrives when it is let in */
+  kill(getpid(), SIGTSTP); /* arrives when it is let in */
   pthread_sigmask(SIG_UNBLOCK, &stop, &before);
   pthread_sigmask(SIG_SETMASK, &before, NULL); /* it goes on here */
   sigaction(SIGTSTP, &ours, NULL);
