@@ -354,6 +354,10 @@ static int convert(const cli_command *command, int argc, char **argv) {
   if (code != OPTIONS_GO) return code;
   if (values.against_chunks.given && !values.against_source.given)
     return command_misuse(command, "--against-chunks goes with --against-source; give both");
+  if (values.output.given && strcmp(values.output.text, "-") == 0)
+    return command_misuse(command,
+                          "-o: expected the name of a file, found '-'; a .gust file cannot be "
+                          "written to standard output: give it a name");
   gust_type type = GUST_TYPE_Q4;
   if (values.type.given) gust_type_parse(values.type.text, &type); /* the table knows the names */
   char *named = NULL;
@@ -362,10 +366,6 @@ static int convert(const cli_command *command, int argc, char **argv) {
   if (!target)
     return command_misuse(command, "'%s' gives the file no name; give one with -o FILE",
                           operands[0]);
-  if (strcmp(target, "-") == 0)
-    return command_misuse(command,
-                          "-o: expected the name of a file, found '-'; a .gust file cannot be "
-                          "written to standard output: give it a name");
   interrupt_install();
   gust_error err = {0};
   gust_status status = convert_folder(command, &values, &running, operands[0], type, target, &err);

@@ -89,9 +89,9 @@ static void test_widths(void) {
   long fed, prompt;
   chat_terminal_say(t, "Tell me in one word, if that is at all possible, who you are, my friend.");
   chat_terminal_numbers(t, &fed, &prompt);
-  static const unsigned widths[] = {100, 80, 60, 40};
+  static const unsigned widths[] = {80, 60, 40};
   for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
-    if (i > 0 && !(host_has_whole_terminals() && run_terminal_resize(t, 24, widths[i]))) {
+    if (!host_has_whole_terminals() || !run_terminal_resize(t, 24, widths[i])) {
       check_part_skipped("narrow terminals", "this system cannot change the size");
       break;
     }

@@ -220,7 +220,9 @@ static void test_policies(void) {
       run_gust(input, "chat", model, "--temp", "0", "--quiet", "--ctx", "128", (const char *)NULL);
   CHECK_EQ_INT(result.code, 1);
   CHECK_CONTAINS(result.err, "; to make room drop the oldest ");
-  CHECK_CONTAINS(result.err, "gust chat: the message was not added and nothing was dropped; ");
+  CHECK_CONTAINS(result.err, "gust chat: line 3: this turn needs ");
+  CHECK_CONTAINS(result.err,
+                 "gust chat: line 3: the message was not added and nothing was dropped; ");
   run_result_clear(&result);
   result = run_gust(input, "chat", model, "--temp", "0", "--quiet", "--ctx", "128", "--on-overflow",
                     "drop-oldest", (const char *)NULL);

@@ -176,6 +176,29 @@ static void test_inspect(void) {
   run_result_clear(&result);
 }
 
+/* What the README says of the demo model is what inspect says of its files. */
+static void test_readme_bits(void) {
+  char *readme = check_read_file("README.md", NULL), words[128];
+  static const char *const types[] = {"q4", "q8"};
+  for (size_t i = 0; i < 2; i++) {
+    run_result result =
+        run_gust(NULL, "inspect", run_gust_demo(types[i]), "--json", (const char *)NULL);
+    const char *types_begin = strstr(result.out, "\"types\"");
+    char name[32];
+    snprintf(name, sizeof name, "\"type\": \"%s\"", types[i]);
+    const char *own = types_begin ? strstr(types_begin, name) : NULL;
+    if (CHECK(own != NULL)) {
+      snprintf(words, sizeof words,
+               "%.2f bits per weight in its %s tensors, %.2f in the whole file",
+               json_number(own, "bits_per_weight"), types[i],
+               json_number(result.out, "bits_per_weight"));
+      CHECK_CONTAINS(readme, words);
+    }
+    run_result_clear(&result);
+  }
+  free(readme);
+}
+
 static void test_verify(void) {
   const char *model = run_gust_demo("q4"), *damaged = check_temp_file("damaged.gust");
   size_t bytes = 0;
@@ -714,6 +737,7 @@ int main(void) {
   run_gust_binary();
   test_main();
   test_inspect();
+  test_readme_bits();
   test_verify();
   test_tokenize();
   test_logits();

@@ -25,7 +25,7 @@ static void test_pipe(void) {
   CHECK_GUST(0, expected, "", "\n \nWho are you?", "chat", model, "--temp", "0", "--quiet");
   CHECK_GUST(0, "", "", "", "chat", model, "--quiet");
   /* The second turn goes on from the first one's cache. */
-  snprintf(expected, sizeof expected, "Hi!\n%s\n", gust_answer);
+  snprintf(expected, sizeof expected, "Hi!\n\n%s\n", gust_answer);
   CHECK_GUST(0, expected, "", "Hello!\r\nWhat is gust?\n", "chat", model, "--temp", "0", "--quiet",
              "--kv", "f32");
   snprintf(expected, sizeof expected, "The only thing I'm committed to is being a great friend.\n");
@@ -37,21 +37,35 @@ static void test_pipe(void) {
 /* What is no text is no message; the conversation goes on without it. */
 static void test_no_text(void) {
   const char *model = run_gust_demo("f32");
-  CHECK_GUST(1, "Hi!\n",
-             "gust chat: the message: expected text in UTF-8, found byte 0xff at offset 4; it was "
-             "not added\n"
-             "gust chat: the message: expected text in UTF-8, found byte 0xc3 at offset 0; it was "
-             "not added\n",
-             "who \xff?\n\xc3\nHello!\n", "chat", model, "--temp", "0", "--quiet");
+  CHECK_GUST(
+      1, "Hi!\n",
+      "gust chat: line 1: the message: expected text in UTF-8, found byte 0xff at offset 4; it was "
+      "not added\n"
+      "gust chat: line 2: the message: expected text in UTF-8, found byte 0xc3 at offset 0; it was "
+      "not added\n",
+      "who \xff?\n\xc3\nHello!\n", "chat", model, "--temp", "0", "--quiet");
+#ifdef _WIN32
+  check_part_skipped("an argument that is no text", "arguments are UTF-16");
+#else
   CHECK_GUST(2, "", "gust chat: --system: expected text in UTF-8, found byte 0xfe at offset 3\n",
              "", "chat", model, "--system", "be \xfe");
+#endif
+}
+
+/* What the template refuses is said with the number of the line, empty ones counted. */
+static void test_refused_line(void) {
+  CHECK_GUST(1, "",
+             "gust chat: line 2: chat template line 1: the template refuses the conversation: "
+             "Conversation roles must alternate user/assistant/user/assistant/...\n",
+             "\nHello!\n", "chat", run_gust_demo("f32"), "--template", "mistral-v0.1", "--system",
+             "Be kind.", "--quiet");
 }
 
 /* A turn that does not fit is refused with the numbers; the next one goes on
  * from the conversation as it was. */
 static void test_full_context(void) {
   const char *model = run_gust_demo("f32");
-  char input[1024] = "Who are you?\n";
+  char input[1024] = "Who are you?\n\n";
   for (int i = 0; i < 100; i++) strcat(input, "word ");
   strcat(input, "\n");
   run_result result =
@@ -60,7 +74,7 @@ static void test_full_context(void) {
   char expected[1024];
   snprintf(expected, sizeof expected, "%s\n", who_answer);
   CHECK_EQ_STR(result.out, expected);
-  CHECK_CONTAINS(result.err, "gust chat: this message needs ");
+  CHECK_CONTAINS(result.err, "gust chat: line 3: this message needs ");
   CHECK_CONTAINS(result.err,
                  " positions and room for an answer, the context holds 64; the message was not "
                  "added and nothing was dropped; shorten it or start with a larger --ctx\n");
@@ -177,6 +191,7 @@ int main(void) {
   host_set_env("XDG_STATE_HOME", check_temp());
   test_pipe();
   test_no_text();
+  test_refused_line();
   test_full_context();
   test_terminal();
   test_hostile_answer();

@@ -53,11 +53,11 @@ static const char *plural(size_t count) {
 
 /* Not even a conversation of this message alone leaves a position to answer in. */
 static void refuse(chat_state *chat, const chat_overflow_plan *plan) {
-  command_note(chat->command,
-               "this message needs %zu positions and room for an answer, the context holds %zu; "
-               "the message was not added and nothing was dropped; shorten it or start with a "
-               "larger --ctx",
-               plan->after, plan->capacity);
+  chat_state_complain(
+      chat,
+      "this message needs %zu positions and room for an answer, the context holds %zu; the message "
+      "was not added and nothing was dropped; shorten it or start with a larger --ctx",
+      plan->after, plan->capacity);
   chat->refused = true;
 }
 
@@ -83,17 +83,18 @@ gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *pla
   size_t left = plan->capacity - plan->after;
   if (plan->turns > 0) {
     bool drops = chat->overflow == CHAT_OVERFLOW_DROP;
-    command_note(chat->command,
-                 "this turn needs %zu positions and %zu more are kept for the answer, the context "
-                 "holds %zu; %s the oldest %zu turn%s (%zu tokens)%s",
-                 plan->before, plan->reserve, plan->capacity,
-                 drops ? "dropped" : "to make room drop", plan->turns, plural(plan->turns),
-                 plan->before - plan->after,
-                 chat_messages_first(&chat->messages) ? "; the system message stays" : "");
+    chat_state_complain(
+        chat,
+        "this turn needs %zu positions and %zu more are kept for the answer, the context "
+        "holds %zu; %s the oldest %zu turn%s (%zu tokens)%s",
+        plan->before, plan->reserve, plan->capacity, drops ? "dropped" : "to make room drop",
+        plan->turns, plural(plan->turns), plan->before - plan->after,
+        chat_messages_first(&chat->messages) ? "; the system message stays" : "");
     if (!may_drop(chat, plan)) {
-      command_note(chat->command,
-                   "the message was not added and nothing was dropped; /context shows what is "
-                   "there, --on-overflow drop-oldest or a larger --ctx makes room");
+      chat_state_complain(
+          chat,
+          "the message was not added and nothing was dropped; /context shows what is "
+          "there, --on-overflow drop-oldest or a larger --ctx makes room");
       chat->refused = true;
       return GUST_OK;
     }

@@ -38,6 +38,19 @@ void chat_state_note(const chat_state *chat, const char *format, ...) {
   command_note(chat->command, "%s", text);
 }
 
+void chat_state_complain(const chat_state *chat, const char *format, ...) {
+  char text[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (chat->line) {
+    command_note(chat->command, "line %zu: %s", chat->line, text);
+  } else {
+    command_note(chat->command, "%s", text);
+  }
+}
+
 bool chat_state_confirm(const chat_state *chat, const char *question) {
   if (!chat->interactive) return false;
   const char *line;

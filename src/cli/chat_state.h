@@ -37,6 +37,8 @@ typedef struct chat_state {
   bool marks_told, window_told; /* what is said once */
   bool refused, unsaved;        /* a turn did not fit; the session could not be written */
   bool leaving;                 /* /exit */
+  bool answered;                /* something stands above on standard output */
+  size_t line;                  /* number of the line that is answered; 0: someone types */
 } chat_state;
 
 /* The conversation's ids; `skip` of the oldest turns are left out. */
@@ -45,6 +47,10 @@ gust_status chat_state_tokenize(const chat_state *chat, size_t skip, bool open_a
 
 /* Prints one line about the chat, unless --quiet. */
 void chat_state_note(const chat_state *chat, const char *format, ...) COMMAND_PRINTF(2, 3);
+
+/* Prints one line about the message that is not answered as it should be: which, where it
+ * came from a pipe. */
+void chat_state_complain(const chat_state *chat, const char *format, ...) COMMAND_PRINTF(2, 3);
 
 /* Asks at the terminal; anything but y or yes, and the lack of one, is a no. */
 bool chat_state_confirm(const chat_state *chat, const char *question);

@@ -44,6 +44,8 @@ static gust_status produce(chat_state *chat, const int32_t *ids, size_t count, c
 static gust_status answer_messages(chat_state *chat, const int32_t *ids, size_t count,
                                    turn_end *end, gust_error *err) {
   cli_answer answer = {0};
+  if (chat->answered && !chat->interactive) putchar('\n'); /* answers stand apart */
+  chat->answered = true;
   gust_status status = produce(chat, ids, count, &answer, err);
   if (status == GUST_E_CANCELLED) {
     *end = TURN_STOPPED;
@@ -94,9 +96,12 @@ static gust_status run_turn(chat_state *chat, turn_end *end, gust_error *err) {
   if (status == GUST_OK) status = chat_overflow_make_plan(&plan, chat, count, err);
   if (status != GUST_OK) {
     gust_free(ids);
-    if (!chat->interactive) return status;
-    command_note(chat->command, "%s", err->text);
-    return GUST_OK;
+    if (chat->interactive) {
+      command_note(chat->command, "%s", err->text);
+      return GUST_OK;
+    }
+    const gust_error refusal = *err;
+    return command_error(err, status, "line %zu: %s", chat->line, refusal.text);
   }
   tell_marks(chat);
   status = chat_overflow_decide(chat, &plan, &go);
@@ -115,7 +120,7 @@ static gust_status run_turn(chat_state *chat, turn_end *end, gust_error *err) {
 static bool is_text(chat_state *chat, const char *text, size_t bytes) {
   gust_error why;
   if (utf8_check_text("the message", text, bytes, &why) == GUST_OK) return true;
-  command_note(chat->command, "%s; it was not added", why.text);
+  chat_state_complain(chat, "%s; it was not added", why.text);
   chat->refused = true;
   return false;
 }

@@ -106,6 +106,7 @@ static int converse(chat_state *chat, gust_error *err) {
       if (chat->interactive && !line_editor_is_editing(chat->editor)) terminal_say("\n");
       break;
     }
+    if (!chat->interactive) chat->line++;
     if (is_blank(line, bytes)) continue;
     gust_status status = take_line(chat, line, bytes, err);
     if (status != GUST_OK) return command_fail(chat->command, err);
@@ -215,7 +216,8 @@ const cli_command command_chat = {
         "Answers line by line and keeps the conversation. At a terminal Ctrl-C stops the answer, "
         "whose beginning stays part of the conversation, Ctrl-D leaves, and lines that begin with "
         "'/' are commands, which /help lists. With a pipe on standard input each line is answered, "
-        "then the program ends.\n"
+        "with an empty line between two answers, then the program ends; a line that is refused "
+        "is named by its number on standard error.\n"
         "Room for an answer is kept free: as many positions as the checkpoint's limit on new "
         "tokens, at most a quarter of the context. A turn that does not fit beside it is refused, "
         "or the oldest turns are dropped when you agree; nothing is ever dropped silently.\n"

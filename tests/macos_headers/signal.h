@@ -18,6 +18,8 @@ typedef int sig_atomic_t;
 #ifdef MACOS_EXTENSIONS
 #define SIGWINCH 28
 #endif
+#define SIG_BLOCK 1
+#define SIG_UNBLOCK 2
 #define SIG_SETMASK 3
 #define SIG_DFL ((void (*)(int))0)
 #define SIG_IGN ((void (*)(int))1)
@@ -47,6 +49,7 @@ int kill(pid_t, int);
 int pthread_sigmask(int, const sigset_t *, sigset_t *);
 int raise(int);
 int sigaction(int, const struct sigaction *, struct sigaction *);
+int sigaddset(sigset_t *, int);
 int sigdelset(sigset_t *, int);
 int sigemptyset(sigset_t *);
 int sigfillset(sigset_t *);

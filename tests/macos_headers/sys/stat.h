@@ -28,9 +28,11 @@ struct stat {
 };
 #define S_IFMT 0170000
 #define S_ISDIR(mode) (((mode)&S_IFMT) == 0040000)
+#define S_ISLNK(mode) (((mode)&S_IFMT) == 0120000)
 #define S_ISREG(mode) (((mode)&S_IFMT) == 0100000)
 int fchmod(int, mode_t);
 int fstat(int, struct stat *);
+int lstat(const char *, struct stat *);
 int mkdir(const char *, mode_t);
 int stat(const char *, struct stat *);
 #endif
