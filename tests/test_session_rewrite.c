@@ -29,6 +29,7 @@ static long countdown; /* the call that brings it to 0 is the one */
 static long syncs_at_rename, syncs;
 static bool unsynced; /* something was written to a file of os.h */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
 bool __real_os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
 bool __real_os_sync(os_file file);
 bool __real_os_sync_stream(FILE *file);
@@ -54,6 +55,7 @@ static fault take_fault(void) {
   return planned;
 }
 
+/* `call` declares a result that the caller returns. */
 #define WITH_FAULT(call, failure)     \
   fault f = take_fault();             \
   if (f == KILLED_BEFORE) host_die(); \
@@ -99,6 +101,8 @@ os_file __wrap_os_create_private(const char *path) {
   WITH_FAULT(os_file file = __real_os_create_private(path), -1)
   return file;
 }
+
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* --- sessions ------------------------------------------------------------------------------ */
 
