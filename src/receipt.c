@@ -47,7 +47,7 @@ bool gust_model_get_receipt(const gust_model *model, gust_receipt_info *receipt)
 /* --- the logits hash ------------------------------------------------------------------ */
 
 /* So many ids at the beginning are fed one by one, the others in pieces, between which
- * whoever listens hears something. Always the same, so that the hash is of the same calls. */
+ * whoever listens hears something. Progress is the same on every machine. */
 #define SINGLE_TOKENS 4u
 #define PIECE 5u
 
