@@ -161,6 +161,8 @@ for kind in $KINDS; do
     LD_LIBRARY_PATH="$top/$LIBDIR" ./example "$demo/demo-q4.gust" 'Who are you?'
   ) >"$work/line.txt" 2>&1 || { cat "$work/line.txt" && fail "docs/INSTALL.md: $line"; }
   [ "$(cat "$work/line.txt")" = "$answer" ] || fail "$line: got '$(cat "$work/line.txt")'"
+  readelf -d "$work/consumer/example" | grep -qF "[$soname]" && needed=shared || needed=static
+  [ "$needed" = "$kind" ] || fail "$line: linked with the $needed library"
 done
 
 # --- the program with what was installed beside it -------------------------------------------
