@@ -137,6 +137,12 @@ static void start(void) {
   state_bytes = gust_context_state_bytes(context, 0, POSITIONS);
 }
 
+static void finish(void) {
+  gust_context_destroy(context);
+  gust_context_destroy(resumed);
+  gust_model_close(model);
+}
+
 /* A sequence that shares not even its beginning with that of another number. Nothing is
  * computed: any state is as good. */
 static void fill(gust_context *to, unsigned number, int32_t ids[POSITIONS], uint8_t *state) {
@@ -279,7 +285,7 @@ static bool run_killed(const char *path, fault what, long call, unsigned turn) {
   const char *argv[] = {self, "--killed", path, words[0], words[1], words[2], NULL};
   run_result run = run_program(argv, "", 0);
   CHECK(run.code == 0 || run.code == HOST_KILLED);
-  bool killed = run.code != 0;
+  bool killed = run.code == HOST_KILLED;
   run_result_clear(&run);
   return killed;
 }
@@ -288,7 +294,11 @@ static int be_killed(char **argv) {
   start();
   session_journal *journal = open_or_die(argv[2]);
   plan((fault)atoi(argv[3]), atol(argv[4]));
-  return play(journal, (unsigned)atoi(argv[5])) ? 1 : 0;
+  gust_status status = play(journal, (unsigned)atoi(argv[5]));
+  plan(NONE, 0);
+  session_journal_close(journal);
+  finish();
+  return status ? 1 : 0;
 }
 
 /* Killed at any call: the turn is there or it is not, with the cache of before or of now. */
@@ -482,8 +492,6 @@ int main(int argc, char **argv) {
   check_in_the_way();
   check_other_kv(replaces);
   check_transcript();
-  gust_context_destroy(context);
-  gust_context_destroy(resumed);
-  gust_model_close(model);
+  finish();
   return check_finish();
 }
