@@ -43,13 +43,13 @@ valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_dec
 
 # Under qemu, which computes floats in software some fifty times as slowly, other tests
 # make the same checks of shorter sequences, or leave parts out. Left out as a whole are
-# those that would still take minutes each: cli_run, chat_session and random_signals start
-# gust on the model, or convert it, again and again, and what they look at (words,
-# sessions, exit codes) is not the processor's doing; eval and the others compute figures
-# of a whole text. doctor and bench measure times, which mean nothing there. The plain runs
+# those that would still take minutes each: cli_chat, cli_run, chat_session and
+# random_signals start gust on the model, or convert it, again and again, and what they look
+# at (words, sessions, exit codes) is not the processor's doing; eval and the others compute
+# figures of a whole text; golden-bf16 does what golden-f32 does, which stays. doctor and bench measure times, which mean nothing there. The plain runs
 # of kernels, levels and same_bits are left out for those on a processor of each kind.
-not_on_arm="cli_run chat_session random_signals eval quality calibrated_quality-demo
-  calibrated_quality-default calibrated_quality-q8 calibrated_quality-stories
+not_on_arm="cli_chat cli_run chat_session random_signals eval quality golden-bf16
+  calibrated_quality-demo calibrated_quality-default calibrated_quality-q8 calibrated_quality-stories
   calibrated_quality-synthetic convert_calibrated convert_large doctor bench
   kernels levels same_bits"
 

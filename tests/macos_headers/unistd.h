@@ -10,6 +10,7 @@ int close(int);
 int fsync(int);
 int ftruncate(int, off_t);
 pid_t getpgrp(void);
+pid_t getpid(void);
 int isatty(int);
 int pipe(int[2]);
 ssize_t pread(int, void *, size_t, off_t);
