@@ -5,7 +5,6 @@
 #define _FILE_OFFSET_BITS 64
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +22,8 @@ int main(void) {
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "own_open.h"
+
 #define MIB ((uint64_t)1 << 20)
 #define GIB ((uint64_t)1 << 30)
 
@@ -37,33 +38,13 @@ static bool is_ours(const char *path) {
   return false;
 }
 
-static int open_ours(const char *path, int flags, unsigned mode) {
+static int own_open_file(const char *path, int flags, unsigned mode) {
   char moved[4096];
   if (is_ours(path)) {
     snprintf(moved, sizeof moved, "%s%s", root, path);
     path = moved;
   }
   return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-/* Under both names that off_t of 64 bits gives it. */
-int own_open(const char *path, int flags, ...) __asm__("open");
-int own_open64(const char *path, int flags, ...) __asm__("open64");
-
-int own_open(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
-  va_end(arguments);
-  return open_ours(path, flags, mode);
-}
-
-int own_open64(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
-  va_end(arguments);
-  return open_ours(path, flags, mode);
 }
 
 /* --- the files ---------------------------------------------------------------------------- */

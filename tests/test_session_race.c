@@ -6,7 +6,6 @@
 #define _FILE_OFFSET_BITS 64
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +28,8 @@ int main(void) {
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "own_open.h"
+
 /* --- the stand-ins ---------------------------------------------------------------------- */
 
 typedef void meanwhile_fn(void);
@@ -46,29 +47,9 @@ int flock(int fd, int operation) {
   return (int)syscall(SYS_flock, fd, operation);
 }
 
-static int open_later(const char *path, int flags, unsigned mode) {
+static int own_open_file(const char *path, int flags, unsigned mode) {
   if (flags & O_EXCL) happen(&before_create);
   return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
-/* Under both names that off_t of 64 bits gives it. */
-int own_open(const char *path, int flags, ...) __asm__("open");
-int own_open64(const char *path, int flags, ...) __asm__("open64");
-
-int own_open(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
-  va_end(arguments);
-  return open_later(path, flags, mode);
-}
-
-int own_open64(const char *path, int flags, ...) {
-  va_list arguments;
-  va_start(arguments, flags);
-  unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
-  va_end(arguments);
-  return open_later(path, flags, mode);
 }
 
 /* --- files ---------------------------------------------------------------------------------- */
