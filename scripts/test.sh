@@ -38,7 +38,8 @@ thread_tests="pool context convert_resume"
 fuzz_tests=$(cd tests/corpus && printf 'fuzz-%s ' *)
 # What takes less than a minute each there, and passes without a real CPU's arithmetic.
 valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_decoder
-  options cli_parts quantizers convert sampler answer_parts chat_parts example
+  options cli_parts quantizers convert convert_refusals convert_targets sampler answer_parts
+  chat_parts example
   $fuzz_tests"
 
 # Under qemu, which computes floats in software some fifty times as slowly, other tests
@@ -46,8 +47,9 @@ valgrind_tests="os pool checksum json format tokenizer tokenizer_import text_dec
 # those that would still take minutes each: cli_chat, cli_run, chat_session and
 # random_signals start gust on the model, or convert it, again and again, and what they look
 # at (words, sessions, exit codes) is not the processor's doing; eval and the others compute
-# figures of a whole text; golden-bf16 does what golden-f32 does, which stays. doctor and bench measure times, which mean nothing there. The plain runs
-# of kernels, levels and same_bits are left out for those on a processor of each kind.
+# figures of a whole text; golden-bf16 does what golden-f32 does, which stays. doctor
+# and bench measure times, which mean nothing there. The plain runs of kernels, levels and
+# same_bits are left out for those on a processor of each kind.
 not_on_arm="cli_chat cli_run chat_session random_signals eval quality golden-bf16
   calibrated_quality-demo calibrated_quality-default calibrated_quality-q8 calibrated_quality-stories
   calibrated_quality-synthetic convert_calibrated convert_large doctor bench
