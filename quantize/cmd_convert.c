@@ -383,7 +383,8 @@ const cli_command command_convert = {
         "it is complete. One that was interrupted leaves FILE.converting behind; the same command "
         "goes on from there. Ends with a table of what became of the weights; rms error is "
         "relative to them. The file keeps that as its receipt, with a hash of its logits for gust "
-        "verify.",
+        "verify. Settings of sampling that generation_config.json leaves out become gust's own: "
+        "gust inspect shows them.",
     .operands = {"SRC_DIR"},
     .groups = {{"Options", own_options, 0},
                {"Messages", quiet_options, offsetof(convert_values, quiet)}},

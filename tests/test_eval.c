@@ -357,6 +357,11 @@ static void picture(const char *model, const char *reference) {
 
   CHECK_GUST(2, "", "gust eval: --svg draws a divergence; say from what with --against FILE\n",
              NULL, "eval", model, "--text", check_data("heldout.txt"), "--svg", svg);
+  CHECK_GUST(2, "",
+             "gust eval: --svg: expected the name of a file, found '-'; standard output is for "
+             "the figures: give it a name\n",
+             NULL, "eval", model, "--text", check_data("heldout.txt"), "--against", reference,
+             "--svg", "-");
   char nowhere[1024];
   snprintf(nowhere, sizeof nowhere, "%s/no/such/folder.svg", check_temp());
   /* Before anything is read or computed, and in the words that were given. */

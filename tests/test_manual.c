@@ -168,7 +168,9 @@ static bool has_shell(const char *path) {
   check_part_skipped(path, "not a program of this system");
   return false;
 #else
-  return host_exists(path);
+  if (host_exists(path)) return true;
+  check_part_skipped(path, "not installed");
+  return false;
 #endif
 }
 
@@ -202,6 +204,16 @@ static void test_completion(void) {
   }
 }
 
+/* What there is to complete: a folder with models, other files, and sessions. */
+static void make_state_folder(void) {
+  static const char *const folders[] = {"state", "state/gust", "state/gust/sessions"};
+  static const char *const files[] = {"state/a.gust", "state/b.txt",
+                                      "state/gust/sessions/boat trip.session",
+                                      "state/gust/sessions/$(touch ran).session"};
+  for (size_t i = 0; i < 3; i++) os_make_folder(check_temp_file(folders[i]));
+  for (size_t i = 0; i < 4; i++) check_write_file(check_temp_file(files[i]), "", 0);
+}
+
 /* bash really completes with it. */
 static void test_in_bash(void) {
   if (!has_shell("/usr/bin/bash")) return;
@@ -219,19 +231,40 @@ static void test_in_bash(void) {
   if (!input) check_fatal("no memory", "bash");
   snprintf(input, bytes, "%s%s", script.out, probe);
   const char *argv[] = {"/usr/bin/bash", NULL};
-  /* A folder with models, other files, and sessions. */
-  static const char *const folders[] = {"state", "state/gust", "state/gust/sessions"};
-  static const char *const files[] = {"state/a.gust", "state/b.txt",
-                                      "state/gust/sessions/boat trip.session",
-                                      "state/gust/sessions/$(touch ran).session"};
-  for (size_t i = 0; i < 3; i++) os_make_folder(check_temp_file(folders[i]));
-  for (size_t i = 0; i < 4; i++) check_write_file(check_temp_file(files[i]), "", 0);
   host_set_env("XDG_STATE_HOME", check_temp_file("state"));
   run_result result = run_program(argv, input, bytes - 1);
   host_set_env("XDG_STATE_HOME", NULL);
   CHECK_EQ_STR(result.out,
                "verify\n--logprobs\nq8\nchat\nmodels\n\n"
                "gust a.gust\nb.txt\na.gust\nboat trip\n$(touch ran)\n./b.txt\n\n");
+  CHECK_EQ_INT(result.code, 0);
+  CHECK(!host_exists(check_temp_file("state/ran")));
+  run_result_clear(&result);
+  run_result_clear(&script);
+  free(input);
+}
+
+/* So does fish, asked for what it would offer first, without the description after a tab. */
+static void test_in_fish(void) {
+  static const char probe[] =
+      "\ncd $XDG_STATE_HOME\n"
+      "for line in 'ver' 'run x --kv q' 'help ch' 'run ' 'logits x b' 'convert ' "
+      "'chat x --session bo' 'chat x --session ./b'\n"
+      "  complete -C \"gust $line\" | string replace -r '\\t.*' '' | head -n 1\n"
+      "  echo\nend\n";
+  if (!has_shell("/usr/bin/fish")) return;
+  run_result script = run_gust(NULL, "help", "--completion", "fish", (const char *)NULL);
+  size_t bytes = script.out_bytes + sizeof probe;
+  char *input = malloc(bytes);
+  if (!input) check_fatal("no memory", "fish");
+  snprintf(input, bytes, "%s%s", script.out, probe);
+  const char *argv[] = {"/usr/bin/fish", "--no-config", NULL};
+  host_set_env("XDG_STATE_HOME", check_temp_file("state"));
+  run_result result = run_program(argv, input, bytes - 1);
+  host_set_env("XDG_STATE_HOME", NULL);
+  CHECK_EQ_STR(result.out,
+               "verify\n\nq8\n\nchat\n\na.gust\n\nb.txt\n\n"
+               "gust/\n\nboat trip\n\n./b.txt\n\n");
   CHECK_EQ_INT(result.code, 0);
   CHECK(!host_exists(check_temp_file("state/ran")));
   run_result_clear(&result);
@@ -253,7 +286,9 @@ int main(void) {
   test_pages();
   test_chat_commands();
   test_completion();
+  make_state_folder();
   test_in_bash();
+  test_in_fish();
   test_misuse();
   return check_finish();
 }

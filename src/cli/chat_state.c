@@ -28,27 +28,30 @@ gust_status chat_state_tokenize(const chat_state *chat, size_t skip, bool open_a
   return status;
 }
 
-void chat_state_note(const chat_state *chat, const char *format, ...) {
-  if (chat->quiet) return;
+/* As a note of the command, of a line of input unless that is 0. */
+static void print_note(const chat_state *chat, size_t line, const char *format, va_list arguments) {
   char text[1024];
-  va_list arguments;
-  va_start(arguments, format);
   vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  command_note(chat->command, "%s", text);
-}
-
-void chat_state_complain(const chat_state *chat, const char *format, ...) {
-  char text[1024];
-  va_list arguments;
-  va_start(arguments, format);
-  vsnprintf(text, sizeof text, format, arguments);
-  va_end(arguments);
-  if (chat->line) {
-    command_note(chat->command, "line %zu: %s", chat->line, text);
+  if (line) {
+    command_note(chat->command, "line %zu: %s", line, text);
   } else {
     command_note(chat->command, "%s", text);
   }
+}
+
+void chat_state_note(const chat_state *chat, const char *format, ...) {
+  if (chat->quiet) return;
+  va_list arguments;
+  va_start(arguments, format);
+  print_note(chat, 0, format, arguments);
+  va_end(arguments);
+}
+
+void chat_state_complain(const chat_state *chat, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  print_note(chat, chat->line, format, arguments);
+  va_end(arguments);
 }
 
 bool chat_state_confirm(const chat_state *chat, const char *question) {

@@ -1,6 +1,7 @@
 /* gust eval: the quality of a file, measured on a text. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "commands.h"
 #include "evaluation_pair.h"
@@ -115,6 +116,10 @@ static int eval(const cli_command *command, int argc, char **argv) {
                           command->synopsis);
   if (values.own.svg.given && !values.own.against.given)
     return command_misuse(command, "--svg draws a divergence; say from what with --against FILE");
+  if (values.own.svg.given && strcmp(values.own.svg.text, "-") == 0)
+    return command_misuse(command,
+                          "--svg: expected the name of a file, found '-'; standard output is for "
+                          "the figures: give it a name");
   interrupt_install();
   gust_error err = {0};
   evaluation result = {0};

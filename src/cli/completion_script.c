@@ -171,15 +171,15 @@ static void zsh_fill(fill_in fill, const char *choices) {
       put_choices(choices);
       putchar(')');
       break;
-    case FILL_FILES:
-    case FILL_MODELS: printf("_files"); break;
+    case FILL_FILES: printf("_files"); break;
+    case FILL_MODELS: printf("_files -g \"*.gust\""); break;
     case FILL_FOLDERS: printf("_files -/"); break;
     case FILL_COMMANDS:
       putchar('(');
       put_commands();
       putchar(')');
       break;
-    case FILL_SESSIONS:
+    case FILL_SESSIONS: printf("_gust_sessions"); break;
     case FILL_ANY: putchar(' '); break;
   }
 }
@@ -221,7 +221,13 @@ static void zsh_command(const cli_command *command) {
 }
 
 static void print_zsh(void) {
-  printf("#compdef gust\n# zsh completion for gust; made by gust help --completion zsh.\n\n");
+  printf(
+      "#compdef gust\n# zsh completion for gust; made by gust help --completion zsh.\n\n"
+      "_gust_sessions() {\n"
+      "  local folder=${XDG_STATE_HOME:-$HOME/.local/state}/gust/sessions\n"
+      "  local -a sessions=($folder/*.session(N:t:r))\n"
+      "  compadd -a sessions\n"
+      "  [[ $PREFIX == */* ]] && _files\n}\n\n");
   for (const cli_command *const *command = command_list; *command; command++) zsh_command(*command);
   printf("_gust() {\n  local -a commands\n  commands=(\n");
   for (const cli_command *const *command = command_list; *command; command++) {
@@ -254,8 +260,15 @@ static void fish_option(const cli_command *command, const cli_option *option) {
   printf("complete -c gust -n '__fish_seen_subcommand_from %s' -l %s", command->name, option->name);
   if (option->letter) printf(" -s %c", option->letter);
   if (takes_argument(option)) {
+    static const char *const ways[] = {[FILL_WORDS] = "-x",
+                                       [FILL_FILES] = "-r -F",
+                                       [FILL_MODELS] = "-x -a '(__fish_complete_suffix .gust)'",
+                                       [FILL_FOLDERS] = "-x -a '(__fish_complete_directories)'",
+                                       [FILL_SESSIONS] = "-r -F -a '(__gust_sessions)'",
+                                       [FILL_COMMANDS] = "-x",
+                                       [FILL_ANY] = "-x"};
     fill_in fill = fill_of_option(option);
-    printf(" %s", fill == FILL_FILES || fill == FILL_FOLDERS ? "-r -F" : "-x");
+    printf(" %s", ways[fill]);
     if (fill == FILL_WORDS) {
       printf(" -a '");
       put_choices(option->argument);
@@ -267,8 +280,33 @@ static void fish_option(const cli_command *command, const cli_option *option) {
   printf("'\n");
 }
 
+/* What the command's first operand may be; fish offers all files by itself. */
+static void fish_operand(const cli_command *command) {
+  fill_in fill = command->operands[0] ? fill_of_name(command->operands[0]) : FILL_ANY;
+  if (fill != FILL_COMMANDS && fill != FILL_MODELS && fill != FILL_FOLDERS) return;
+  printf("complete -c gust -n '__fish_seen_subcommand_from %s' ", command->name);
+  if (fill == FILL_COMMANDS) {
+    printf("-f -a '");
+    put_commands();
+    printf("'\n");
+  } else if (fill == FILL_MODELS) {
+    printf("-k -a '(__fish_complete_suffix .gust)'\n");
+  } else {
+    printf("-f -a '(__fish_complete_directories)'\n");
+  }
+}
+
 static void print_fish(void) {
-  printf("# fish completion for gust; made by gust help --completion fish.\n\n");
+  printf(
+      "# fish completion for gust; made by gust help --completion fish.\n\n"
+      "function __gust_sessions\n"
+      "  set -l state $XDG_STATE_HOME\n"
+      "  test -n \"$state\"; or set state ~/.local/state\n"
+      "  set -l sessions $state/gust/sessions/*.session\n"
+      "  for session in $sessions\n"
+      "    basename $session .session\n"
+      "  end\n"
+      "end\n\n");
   for (const cli_command *const *command = command_list; *command; command++) {
     printf("complete -c gust -n __fish_use_subcommand -f -a %s -d '", (*command)->name);
     fish_text((*command)->summary);
@@ -281,11 +319,7 @@ static void print_fish(void) {
   }
   for (const cli_command *const *command = command_list; *command; command++) {
     printf("\n");
-    if ((*command)->operands[0] && fill_of_name((*command)->operands[0]) == FILL_COMMANDS) {
-      printf("complete -c gust -n '__fish_seen_subcommand_from %s' -f -a '", (*command)->name);
-      put_commands();
-      printf("'\n");
-    }
+    fish_operand(*command);
     each_option(*command, fish_option);
   }
 }
