@@ -1,5 +1,5 @@
 /* What differs between operating systems: memory, files, folders, processors, time.
- * os_posix.c and os_windows.c implement it; another system needs another such file.
+ * os_SYSTEM.c and machine_SYSTEM.c implement it; another system needs two more of them.
  * It lives beside the kernels because it, the pool and they are the leaf that
  * src and quantize both stand on. Functions that fail return false or NULL and
  * leave errno set. Paths are UTF-8 everywhere; files larger than 4 GB are fine. */
