@@ -9,6 +9,7 @@
 #include "covariance.h"
 #include "matrix_rounder.h"
 #include "os.h"
+#include "tensor_map.h"
 
 #define NAME_BYTES 96
 
@@ -41,10 +42,8 @@ typedef struct run {
 
 /* --- tensors ------------------------------------------------------------------------------ */
 
-#define EMBEDDING "model.embed_tokens.weight"
-
 bool calibration_rounds(const gust_tensor *t) {
-  return tensor_types_is_quantized(t) && strcmp(t->name, EMBEDDING) != 0;
+  return tensor_types_is_quantized(t) && strcmp(t->name, EMBEDDING_NAME) != 0;
 }
 
 static gust_status find_tensor(const run *r, const char *name, layer_matrix *m, gust_error *err) {
@@ -215,7 +214,7 @@ static gust_status run_layer(run *r, uint32_t layer, gust_error *err) {
 static gust_status run_head(run *r, gust_error *err) {
   calibration_stream *exact = &r->exact, *rounded = &r->rounded;
   if (r->config->tied_head) return GUST_OK;
-  gust_status status = find_tensor(r, "lm_head.weight", &r->head, err);
+  gust_status status = find_tensor(r, HEAD_NAME, &r->head, err);
   if (!status) status = norm_both(r, "model.norm.weight", err);
   if (status) return status;
   calibration_difference(&r->forward, exact->normed, exact->normed, rounded->normed,
@@ -258,7 +257,7 @@ static void tear_down(run *r) {
 static gust_status run_model(run *r, gust_error *err) {
   layer_matrix embedding;
   gust_status status = set_up(r, err);
-  if (!status) status = find_tensor(r, EMBEDDING, &embedding, err);
+  if (!status) status = find_tensor(r, EMBEDDING_NAME, &embedding, err);
   if (!status) {
     calibration_embed(&r->forward, &r->exact, &embedding);
     calibration_embed(&r->forward, &r->rounded, &embedding);

@@ -8,12 +8,29 @@
 #include "cli/evaluation_summary.h"
 #include "cli/human.h"
 #include "cli/progress.h"
+#include "file_writer.h"
 #include "os.h"
 #include "sha256.h"
 #include "source_measure.h"
 
 /* Tokens per chunk, as gust eval's default. */
 #define CHUNK 512u
+
+#define REFERENCE_SUFFIX ".source.tmp"
+
+/* The length of the file called `target` and this; 0 where there is none. */
+static uint64_t bytes_of(const char *target, const char *suffix) {
+  uint64_t bytes = 0;
+  size_t room = strlen(target) + strlen(suffix) + 1;
+  char *path = malloc(room);
+  if (!path) return 0;
+  snprintf(path, room, "%s%s", target, suffix);
+  os_file file = os_open_read(path, &bytes);
+  free(path);
+  if (file == (os_file)-1) return 0;
+  os_close(file);
+  return bytes;
+}
 
 gust_status source_measure_prepare(source_measure *m, const gust_convert_options *options,
                                    gust_error *err) {
@@ -31,7 +48,12 @@ gust_status source_measure_prepare(source_measure *m, const gust_convert_options
                          "%s: --against-source: expected at least one chunk of %u tokens, found "
                          "%zu tokens; give a longer text",
                          m->text_name, CHUNK, preview.text_tokens);
-  uint64_t needed = preview.file_bytes + preview.exact_bytes, free_bytes = os_free_disk(m->target);
+  /* A conversion that was interrupted has some of this on the disk already, and what one
+   * that was killed has left of its reference goes before there is another. */
+  bool begun = bytes_of(m->target, FILE_WRITER_SUFFIX) > 0;
+  uint64_t needed = preview.exact_bytes + (begun ? 0 : preview.file_bytes);
+  uint64_t free_bytes = os_free_disk(m->target) + bytes_of(m->target, REFERENCE_SUFFIX) +
+                        bytes_of(m->target, REFERENCE_SUFFIX FILE_WRITER_SUFFIX);
   if (needed <= free_bytes) return GUST_OK;
   char own[HUMAN_BYTES], exact[HUMAN_BYTES], found[HUMAN_BYTES];
   return command_error(err, GUST_E_IO,
@@ -123,11 +145,12 @@ static gust_status write_reference(const source_measure *m, const char *referenc
 gust_status source_measure_run(void *user, const char *path, uint64_t bytes, gust_quality *quality,
                                gust_error *err) {
   const source_measure *m = user;
-  size_t room = strlen(m->target) + sizeof ".source.tmp";
+  size_t room = strlen(m->target) + sizeof REFERENCE_SUFFIX;
   char *reference = malloc(room);
   if (!reference) return command_error(err, GUST_E_MEMORY, "no memory for a path");
   progress_end(m->progress);
-  snprintf(reference, room, "%s.source.tmp", m->target);
+  snprintf(reference, room, "%s" REFERENCE_SUFFIX, m->target);
+  os_remove(reference); /* of a conversion that was killed */
   gust_status status = write_reference(m, reference, err);
   if (status == GUST_OK) {
     status = evaluate(m, path, bytes, reference, quality, err);

@@ -112,7 +112,10 @@ static bool to_be_kept(const conversion *c, gust_status status) {
 static void tell_failure(const conversion *c, gust_status status, bool keep, gust_error *err) {
   static const char next[] = "the same command goes on from there, or remove ";
   const char *partial = keep ? c->writer.partial : "";
-  if (status == GUST_E_CANCELLED) {
+  if (status == GUST_E_CANCELLED && !c->writer.partial) {
+    gust_fail(err, status, "%s: the conversion was stopped before anything was written",
+              c->target_path);
+  } else if (status == GUST_E_CANCELLED) {
     gust_fail(err, status, "%s: the conversion was stopped; %s%s", c->target_path,
               keep ? next : "nothing is left of it", partial);
   } else if (keep && err) {
@@ -151,16 +154,13 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
     return gust_fail(err, GUST_E_ARGUMENT,
                      "target bits choose between q4 and q8: expected type q4, found %s",
                      gust_type_name(c.options.type));
-  if (c.options.calibration)
-    c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
-  gust_status status = run(&c, source_folder, err);
-  if (status && status != GUST_E_CANCELLED) {
-    gust_status changed =
-        checkpoint_check(&c.source, err); /* whatever else went wrong came of it */
-    if (changed) status = changed;
-  }
+  gust_status status = run(&c, source_folder, err), changed = GUST_OK;
+  if (status && status != GUST_E_CANCELLED)
+    changed = checkpoint_check(&c.source, err); /* whatever else went wrong came of it */
+  if (changed) status = changed;
   if (!status && report) fill_report(&c, begin_ns, report);
-  bool keep = to_be_kept(&c, status);
+  /* What was made of shards that are others now is not gone on with. */
+  bool keep = !changed && to_be_kept(&c, status);
   tell_failure(&c, status, keep, err);
   conversion_clear(&c, keep);
   return status;

@@ -4,9 +4,6 @@
 
 #include "format.h"
 
-/* What TARGET is called until it is complete is TARGET and this. */
-#define GUST_CONVERT_PARTIAL ".converting"
-
 /* Measures the complete file against its source: the first `bytes` bytes of what lies
  * at `path`, as it does not have its name yet. */
 typedef gust_status gust_convert_measure_fn(void *user, const char *path, uint64_t bytes,
@@ -22,11 +19,8 @@ typedef struct gust_convert_options {
   const char *calibration_name; /* what errors call it */
   const char *const *keep;      /* rules for single tensors' types (tensor_types.h) */
   size_t keep_count;
-  double target_bits; /* above 0: q4 or q8 for each matrix, by what it suffers, to come to
-                         at most so many bits per weight; needs type q4 */
-  /* What else the bytes depend on (a hash of a calibration, say): of two with
-   * different numbers the one does not go on where the other stopped. */
-  uint64_t recipe;
+  double target_bits;         /* above 0: q4 or q8 for each matrix, by what it suffers, to come to
+                                 at most so many bits per weight; needs type q4 */
   gust_progress_fn *progress; /* bytes of source weights; may be NULL */
   /* A line worth showing while the work goes on; may be NULL. */
   void (*note)(void *user, const char *line);

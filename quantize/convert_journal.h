@@ -2,10 +2,9 @@
  * partial file are finished. It lies behind the file's own bytes, so that there
  * is one file to find or to remove, and is cut off when that is whole.
  *
- * Tensors are finished in a fixed order, that of the source. What the journal
- * says is believed only where the identity is the same, which stands for
- * everything the bytes depend on, and the tensor's bytes have the checksum it
- * names. */
+ * Tensors are finished in a fixed order. What the journal says is believed only where the identity
+ * is the same, which stands for everything the bytes depend on, and the tensor's bytes have the
+ * checksum it names. */
 #ifndef GUST_CONVERT_JOURNAL_H
 #define GUST_CONVERT_JOURNAL_H
 

@@ -1,4 +1,5 @@
 /* The header of the file to be, and what can be refused without reading a weight. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,15 +8,65 @@
 #include "hf_config.h"
 #include "json_file.h"
 #include "os.h"
+#include "special_tokens.h"
 #include "status.h"
 #include "tensor_types.h"
 #include "tokenizer.h"
 #include "tokenizer_import.h"
 
+/* Tokens that the tokenizer has of its own and the model no row for: padding, mostly,
+ * which was never given one. In a text they are pieces like others. */
+static void leave_out_rowless(conversion *c, gust_vocabulary *v) {
+  uint32_t rows = c->header.config.vocab_size, count = v->piece_count;
+  while (count > rows && (v->pieces[count - 1].flags & GUST_PIECE_OUTSIDE))
+    free(v->pieces[--count].text);
+  if (count == v->piece_count) return;
+  char line[160];
+  snprintf(line, sizeof line,
+           "%u tokens of the tokenizer have no row in the model (vocab_size %u) and are left out",
+           v->piece_count - count, rows);
+  v->piece_count = count;
+  conversion_note(c, line);
+}
+
+/* What tokenizer_config.json says is what the model is used with by others. */
+static gust_status name_special_tokens(conversion *c, const char *folder, gust_vocabulary *v,
+                                       gust_error *err) {
+  special_tokens tokens;
+  bool begins = false, ends = false;
+  gust_status status = special_tokens_read(&tokens, folder, v, err);
+  if (!status) status = special_tokens_put_around(&tokens, v, err);
+  if (!status) status = special_tokens_configure(&tokens, &c->header.config, &begins, &ends, err);
+  char line[160];
+  if (begins) {
+    snprintf(line, sizeof line,
+             "bos_token of tokenizer_config.json, id %d, begins texts; bos_token_id is another",
+             tokens.bos);
+    conversion_note(c, line);
+  }
+  if (ends) {
+    snprintf(line, sizeof line,
+             "eos_token of tokenizer_config.json, id %d, also ends answers; eos_token_id lacks it",
+             tokens.eos);
+    conversion_note(c, line);
+  }
+  return status;
+}
+
+static gust_status encode_tokenizer(conversion *c, const char *folder, const gust_vocabulary *v,
+                                    gust_error *err) {
+  gust_error found = {0};
+  gust_status status =
+      gust_tokenizer_encode(v, &c->header.tokenizer, &c->header.tokenizer_bytes, &found);
+  return status ? gust_fail(err, status, "%s: %s; download its tokenizer again", folder, found.text)
+                : status;
+}
+
 static gust_status read_tokenizer(conversion *c, const char *folder, gust_error *err) {
   gust_vocabulary vocabulary;
   gust_status status = gust_import_tokenizer(folder, &vocabulary, err);
   if (status) return status;
+  leave_out_rowless(c, &vocabulary);
   /* Rows past the tokenizer's pieces are common (padding); pieces past the
    * rows would be ids without an embedding. */
   if (vocabulary.piece_count > c->header.config.vocab_size)
@@ -23,9 +74,8 @@ static gust_status read_tokenizer(conversion *c, const char *folder, gust_error 
                        "%s: expected a tokenizer of at most vocab_size %u pieces, found %u; "
                        "tokenizer and config.json must belong together",
                        folder, c->header.config.vocab_size, vocabulary.piece_count);
-  if (!status)
-    status =
-        gust_tokenizer_encode(&vocabulary, &c->header.tokenizer, &c->header.tokenizer_bytes, err);
+  if (!status) status = name_special_tokens(c, folder, &vocabulary, err);
+  if (!status) status = encode_tokenizer(c, folder, &vocabulary, err);
   gust_vocabulary_clear(&vocabulary);
   return status;
 }
@@ -100,8 +150,10 @@ gust_status conversion_place(conversion *c, gust_error *err) {
 /* Everything about the file but its tensors' bytes. */
 gust_status conversion_plan(conversion *c, const char *folder, gust_error *err) {
   gust_header *header = &c->header;
-  gust_status status =
-      hf_config_read(folder, &header->config, &header->generation, &header->chat_template, err);
+  const char *note;
+  gust_status status = hf_config_read(folder, &header->config, &header->generation,
+                                      &header->chat_template, &note, err);
+  if (!status && note) conversion_note(c, note);
   if (!status) status = checkpoint_open(&c->source, folder, err);
   if (!status && c->target_path) status = check_target(c, folder, err);
   if (!status) status = tensor_map_build(&c->map, header, &c->source, err);

@@ -12,14 +12,16 @@
 #define CHECK_BYTES ((size_t)1 << 20) /* read at once when finished tensors are checked */
 
 /* Everything the file's bytes depend on: the header as far as it is known, which
- * names all tensors, types and places, and the shards, by what tells a changed one
- * without reading it. */
+ * names all tensors, types and places, the text calibrated on, and the shards, by what
+ * tells a changed one without reading it. */
 static gust_status identify(conversion *c, journal_identity *identity, gust_error *err) {
   uint8_t *header;
   size_t count;
   gust_status status = gust_header_encode(&c->header, &header, &count, err);
   if (status) return status;
-  const uint64_t numbers[] = {REVISION, c->options.recipe};
+  const gust_convert_options *o = &c->options;
+  const uint64_t numbers[] = {
+      REVISION, o->calibration ? gust_xxh64_of(o->calibration, o->calibration_bytes, 1) : 0};
   for (unsigned seed = 0; seed < 2; seed++) {
     gust_xxh64 sum;
     gust_xxh64_begin(&sum, seed);

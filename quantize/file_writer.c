@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define NO_FILE ((os_file)-1)
-#define SUFFIX ".converting"
 
 /* errno into a line that says what to do about it. */
 static gust_status fail_write(const file_writer *writer, const char *what, gust_error *err) {
@@ -33,11 +32,11 @@ gust_status file_writer_open(file_writer *writer, const char *target, uint64_t *
                      target, *target ? "a folder, device or pipe" : "an empty one");
   size_t bytes = strlen(target);
   writer->target = malloc(bytes + 1);
-  writer->partial = malloc(bytes + sizeof SUFFIX);
+  writer->partial = malloc(bytes + sizeof FILE_WRITER_SUFFIX);
   if (!writer->target || !writer->partial) return gust_fail_memory(err, "path", bytes + 1);
   memcpy(writer->target, target, bytes + 1);
   memcpy(writer->partial, target, bytes);
-  memcpy(writer->partial + bytes, SUFFIX, sizeof SUFFIX);
+  memcpy(writer->partial + bytes, FILE_WRITER_SUFFIX, sizeof FILE_WRITER_SUFFIX);
   bool busy;
   writer->file = os_open_exclusive(writer->partial, found, &busy);
   if (writer->file != NO_FILE) return GUST_OK;

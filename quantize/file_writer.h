@@ -6,6 +6,9 @@
 #include "os.h"
 #include "status.h"
 
+/* What a target is called until it is complete is its name and this. */
+#define FILE_WRITER_SUFFIX ".converting"
+
 typedef enum file_writer_stage {
   WRITER_FILLING,
   WRITER_CUT,  /* what was behind the file's own bytes is gone */

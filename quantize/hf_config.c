@@ -7,6 +7,7 @@
 
 #include "json_file.h"
 #include "lfs_pointer.h"
+#include "utf8_text.h"
 
 #define MAX_TEMPLATE_BYTES (1u << 20)
 
@@ -46,7 +47,8 @@ static gust_status read_number(const json_file *f, const json_value *object, con
   if (status) return status;
   if (!(*number >= low && *number <= high))
     return json_fail(f->doc, value, GUST_E_UNSUPPORTED, err,
-                     "%s: expected a number from %g to %g, found %g", key, low, high, *number);
+                     "%s: expected a number from %g to %g, found %g; correct or remove it", key,
+                     low, high, *number);
   return GUST_OK;
 }
 
@@ -230,12 +232,13 @@ static gust_status read_sizes(const json_file *f, gust_config *c, gust_error *er
   if (!status) status = read_size(f, "intermediate_size", -1, &c->intermediate_size, err);
   if (!status) status = read_size(f, "num_hidden_layers", -1, &c->layers, err);
   if (!status) status = read_size(f, "num_attention_heads", -1, &c->heads, err);
-  if (!status) status = read_size(f, "num_key_value_heads", c->heads, &c->kv_heads, err);
+  /* Left out is not null here and below: transformers then takes 8, and a window of 4096. */
+  int64_t kv_heads = mistral && !json_get(f->root, "num_key_value_heads") ? 8 : c->heads;
+  if (!status) status = read_size(f, "num_key_value_heads", kv_heads, &c->kv_heads, err);
   if (!status) status = read_head_dim(f, c, err);
   if (!status)
     status =
         read_size(f, "max_position_embeddings", mistral ? 131072 : 2048, &c->max_positions, err);
-  /* Left out is not null here: transformers then takes a window of 4096. */
   int64_t window = mistral && !json_get(f->root, "sliding_window") ? 4096 : 0;
   if (!status) status = read_size(f, "sliding_window", window, &c->sliding_window, err);
   if (!mistral) c->sliding_window = 0;
@@ -308,7 +311,11 @@ static gust_status read_generation(const json_file *f, gust_config *c, gust_gene
   if (!status) status = read_number(f, f->root, "top_p", 1e-6, 1, 0.95, &top_p, err);
   if (!status) status = read_number(f, f->root, "min_p", 0, 1, 0, &min_p, err);
   if (!status) status = read_number(f, f->root, "repetition_penalty", 1e-3, 100, 1, &penalty, err);
-  if (!status) status = read_size(f, "top_k", 50, &g->top_k, err);
+  int64_t off; /* in the words of other programs */
+  if (json_int64(json_get(f->root, "top_k"), -1, -1, &off))
+    g->top_k = 0;
+  else if (!status)
+    status = read_size(f, "top_k", 50, &g->top_k, err);
   if (!status) status = read_size(f, "max_new_tokens", 0, &g->max_new_tokens, err);
   if (!status) status = read_eos(f, c, err);
   if (status) return status;
@@ -321,52 +328,63 @@ static gust_status read_generation(const json_file *f, gust_config *c, gust_gene
 
 /* --- chat template ---------------------------------------------------------------- */
 
+/* Why a text is no template, or NULL. */
+static const char *unfit(const char *text, size_t bytes) {
+  if (bytes > MAX_TEMPLATE_BYTES) return "a longer one";
+  if (memchr(text, 0, bytes)) return "a NUL in it";
+  return utf8_is_text(text, bytes) ? NULL : "bytes that are no UTF-8";
+}
+
 static gust_status template_from_file(const char *path, char **text, gust_error *err) {
   whole_file file;
   bool read = whole_file_read(&file, path, MAX_TEMPLATE_BYTES);
   if (!read && errno != EFBIG) return whole_file_fail(&file, path, "a readable file", "", err);
-  if (!read || file.bytes == 0 || memchr(file.data, 0, file.bytes)) {
-    size_t bytes = file.bytes;
+  const char *why = !read ? "a longer one" : file.bytes ? unfit(file.data, file.bytes) : NULL;
+  gust_status status = read ? lfs_pointer_refuse(file.data, file.bytes, path, err) : GUST_OK;
+  if (!status && why)
+    status = gust_fail(err, GUST_E_FORMAT,
+                       "%s: expected UTF-8 text of at most %u bytes without NUL, found %s; correct "
+                       "or remove it",
+                       path, MAX_TEMPLATE_BYTES, why);
+  if (status || file.bytes == 0) { /* an empty one is none */
     whole_file_free(&file);
-    return gust_fail(err, GUST_E_FORMAT,
-                     "%s: expected 1 to %u bytes of text without NUL, found %zu bytes", path,
-                     MAX_TEMPLATE_BYTES, bytes);
-  }
-  gust_status pointer = lfs_pointer_refuse(file.data, file.bytes, path, err);
-  if (pointer) {
-    whole_file_free(&file);
-    return pointer;
+    return status;
   }
   *text = file.data;
   return GUST_OK;
 }
 
-/* A string, or a list of {name, template} of which "default" is taken. */
-static gust_status template_from_json(const json_file *f, char **text, gust_error *err) {
+/* A string, or a list of {name, template} of which "default" is taken. A list of others,
+ * such as one for tools, leaves the choice to who runs the model. */
+static gust_status template_from_json(const json_file *f, char **text, const char **note,
+                                      gust_error *err) {
   const json_value *value = given(f->root, "chat_template");
-  if (!value) return GUST_OK;
   if (json_is(value, JSON_ARRAY)) {
     const json_value *list = value;
     value = NULL;
     for (const json_value *v = json_first(list); v && !value; v = json_next(list, v))
-      if (json_text_is(json_get(v, "name"), "default")) value = json_get(v, "template");
+      if (json_text_is(json_get(v, "name"), "default")) value = given(v, "template");
     if (!value)
-      return json_fail(f->doc, list, GUST_E_UNSUPPORTED, err,
-                       "chat_template: expected a template named 'default', found %zu others",
-                       json_count(list));
+      *note =
+          "chat_template of tokenizer_config.json has none named 'default': choose one when "
+          "the model runs (--template)";
   }
+  if (!value) return GUST_OK;
   size_t bytes;
   const char *source = json_text(value, &bytes);
-  if (!source || bytes == 0 || bytes > MAX_TEMPLATE_BYTES || memchr(source, 0, bytes))
+  const char *why = source ? unfit(source, bytes) : json_type_name(json_type_of(value));
+  if (why)
     return json_fail(f->doc, value, GUST_E_FORMAT, err,
-                     "chat_template: expected a string of 1 to %u bytes without NUL, found another "
-                     "value",
-                     MAX_TEMPLATE_BYTES);
+                     "chat_template: expected a string of at most %u bytes without NUL, found %s; "
+                     "correct or remove it",
+                     MAX_TEMPLATE_BYTES, why);
+  if (bytes == 0) return GUST_OK;
   *text = json_text_copy(value);
   return *text ? GUST_OK : gust_fail_memory(err, "chat template", bytes + 1);
 }
 
-static gust_status read_template(const char *folder, char **text, gust_error *err) {
+static gust_status read_template(const char *folder, char **text, const char **note,
+                                 gust_error *err) {
   char *path = path_join(folder, "chat_template.jinja");
   if (!path) return gust_fail_memory(err, "path", strlen(folder) + 32);
   bool has_file = path_exists(path);
@@ -375,7 +393,7 @@ static gust_status read_template(const char *folder, char **text, gust_error *er
   if (has_file || status) return status;
   json_file f;
   status = json_file_open(&f, folder, "tokenizer_config.json", false, err);
-  if (!status) status = template_from_json(&f, text, err);
+  if (!status) status = template_from_json(&f, text, note, err);
   json_file_close(&f);
   return status;
 }
@@ -383,10 +401,11 @@ static gust_status read_template(const char *folder, char **text, gust_error *er
 /* --- the whole ------------------------------------------------------------------- */
 
 gust_status hf_config_read(const char *folder, gust_config *config, gust_generation *generation,
-                           char **chat_template, gust_error *err) {
+                           char **chat_template, const char **note, gust_error *err) {
   memset(config, 0, sizeof *config);
   memset(generation, 0, sizeof *generation);
   *chat_template = NULL;
+  *note = NULL;
   json_file f;
   gust_status status = json_file_open(&f, folder, "config.json", true, err);
   if (!status) status = read_config(&f, config, err);
@@ -396,5 +415,5 @@ gust_status hf_config_read(const char *folder, gust_config *config, gust_generat
   status = json_file_open(&f, folder, "generation_config.json", false, err);
   if (!status) status = read_generation(&f, config, generation, err);
   json_file_close(&f);
-  return status ? status : read_template(folder, chat_template, err);
+  return status ? status : read_template(folder, chat_template, note, err);
 }

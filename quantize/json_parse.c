@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json_tree.h"
+#include "utf8_text.h"
 
 typedef struct parser {
   json_document *doc;
@@ -35,30 +36,6 @@ static gust_status unexpected(const parser *p, const char *expected) {
 }
 
 /* --- strings ------------------------------------------------------------------- */
-
-/* The length of the UTF-8 character at s, or 0 where there is none. */
-static size_t utf8_length(const unsigned char *s, size_t room) {
-  size_t length;
-  unsigned char low = 0x80, high = 0xbf; /* of the second byte */
-  if (s[0] < 0x80) return 1;
-  if (s[0] < 0xc2 || s[0] > 0xf4) return 0;
-  if (s[0] < 0xe0) {
-    length = 2;
-  } else if (s[0] < 0xf0) {
-    length = 3;
-    if (s[0] == 0xe0) low = 0xa0;  /* shorter forms exist */
-    if (s[0] == 0xed) high = 0x9f; /* surrogates */
-  } else {
-    length = 4;
-    if (s[0] == 0xf0) low = 0x90;
-    if (s[0] == 0xf4) high = 0x8f; /* past U+10FFFF */
-  }
-  if (room < length || s[1] < low || s[1] > high) return 0;
-  for (size_t i = 2; i < length; i++) {
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  }
-  return length;
-}
 
 static size_t utf8_put(char *to, uint32_t c) {
   if (c < 0x80) {
@@ -166,7 +143,7 @@ static gust_status parse_string(parser *p, const char **text, uint32_t *bytes) {
       out_bytes += utf8_put(out + out_bytes, code);
       continue;
     }
-    size_t length = utf8_length((const unsigned char *)p->text + p->at, p->end - p->at);
+    size_t length = utf8_length(p->text + p->at, p->end - p->at);
     if (!length) return unexpected(p, "UTF-8 text");
     if (out) memcpy(out + out_bytes, p->text + p->at, length);
     if (out) out_bytes += length;

@@ -5,8 +5,6 @@
 #include <string.h>
 
 #define NAME_BYTES 96
-#define EMBEDDING_NAME "model.embed_tokens.weight"
-#define HEAD_NAME "lm_head.weight"
 
 typedef struct map_builder {
   tensor_map *map;
@@ -115,15 +113,15 @@ static gust_status add_all(map_builder *b) {
 
 /* --- surplus tensors --------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-  size_t a = strlen(text), b = strlen(end);
-  return a >= b && strcmp(text + a - b, end) == 0;
+bool tensor_name_ends(const char *name, const char *end) {
+  size_t a = strlen(name), b = strlen(end);
+  return a >= b && strcmp(name + a - b, end) == 0;
 }
 
 /* What the file does without: rotary_emb.inv_freq of old exports, which
  * rope_theta says already, and a head that is the embedding. */
 static bool may_be_left_out(const map_builder *b, const char *name) {
-  return ends_with(name, ".rotary_emb.inv_freq") ||
+  return tensor_name_ends(name, ".rotary_emb.inv_freq") ||
          (b->header->config.tied_head && strcmp(name, HEAD_NAME) == 0);
 }
 

@@ -6,6 +6,10 @@
 #include "checkpoint.h"
 #include "format.h"
 
+/* What the two matrices outside of the layers are called, here and there. */
+#define EMBEDDING_NAME "model.embed_tokens.weight"
+#define HEAD_NAME "lm_head.weight"
+
 /* The file's tensor that a checkpoint's tensor becomes. */
 #define TENSOR_MAP_NONE SIZE_MAX
 
@@ -26,5 +30,7 @@ typedef struct tensor_map {
 gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpoint *source,
                              gust_error *err);
 void tensor_map_clear(tensor_map *map);
+
+bool tensor_name_ends(const char *name, const char *end);
 
 #endif

@@ -5,16 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool ends_with(const char *text, const char *end) {
-  size_t a = strlen(text), b = strlen(end);
-  return a >= b && strcmp(text + a - b, end) == 0;
-}
+#include "tensor_map.h"
 
 /* The embedding and the head touch every token, and errors of v go into the
  * residual stream unmixed: in a q4 file these matrices are q8. */
 static bool is_precise(const char *name) {
-  return strcmp(name, "model.embed_tokens.weight") == 0 || strcmp(name, "lm_head.weight") == 0 ||
-         ends_with(name, ".self_attn.v_proj.weight");
+  return strcmp(name, EMBEDDING_NAME) == 0 || strcmp(name, HEAD_NAME) == 0 ||
+         tensor_name_ends(name, ".self_attn.v_proj.weight");
 }
 
 void tensor_types_assign(gust_header *header, gust_type matrix_type) {

@@ -11,7 +11,8 @@
 /* Reads FOLDER/tokenizer.json or, where there is none, FOLDER/tokenizer.model
  * with add_bos_token, add_eos_token, legacy and add_prefix_space of
  * FOLDER/tokenizer_config.json (true, false, true and true where they are not
- * given). Added tokens that are no pieces of a tokenizer.model are refused. */
+ * given). Added tokens that are no pieces of a tokenizer.model are refused.
+ * special_tokens.h has what tokenizer_config.json says on top of either. */
 gust_status gust_import_tokenizer(const char *folder, gust_vocabulary *vocabulary, gust_error *err);
 
 /* A Hugging Face tokenizer.json of the SentencePiece-BPE kind: model BPE with

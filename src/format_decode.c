@@ -187,10 +187,14 @@ static gust_status decode_tokenizer(gust_decoding *d, gust_cursor c) {
 }
 
 static gust_status decode_template(gust_decoding *d, gust_cursor c) {
-  if (!c.left || memchr(c.at, 0, c.left))
+  const char *found = !c.left                                        ? "nothing"
+                      : memchr(c.at, 0, c.left)                      ? "a NUL"
+                      : !gust_utf8_valid((const char *)c.at, c.left) ? "other bytes"
+                                                                     : NULL;
+  if (found)
     return gust_fail(d->err, GUST_E_FORMAT,
-                     "%s: section TMPL: expected text without NUL, found %s; " DAMAGED, d->path,
-                     c.left ? "a NUL" : "nothing");
+                     "%s: section TMPL: expected UTF-8 text without NUL, found %s; " DAMAGED,
+                     d->path, found);
   char *text = malloc(c.left + 1);
   if (!text) return gust_fail_memory(d->err, "chat template", c.left + 1);
   memcpy(text, c.at, c.left);

@@ -13,6 +13,7 @@
 #include "checkpoint_maker.h"
 #include "checksum.h"
 #include "convert.h"
+#include "file_writer.h"
 #include "format.h"
 #include "fuzz_support.h"
 
@@ -55,7 +56,7 @@ static void prepare(void) {
   int calls = 0;
   source = check_temp_file("source");
   target = check_temp_file("model.gust");
-  partial = check_temp_file("model.gust" GUST_CONVERT_PARTIAL);
+  partial = check_temp_file("model.gust" FILE_WRITER_SUFFIX);
   maker_write(&model, source, "BF16", 1);
   maker_free(&model);
   fuzz_require(convert(NULL, &err) == GUST_OK);

@@ -25,8 +25,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   gust_config config;
   gust_generation generation;
   char *template = NULL;
+  const char *note;
   gust_error err = {0};
-  if (hf_config_read(check_temp(), &config, &generation, &template, &err) == GUST_OK)
+  if (hf_config_read(check_temp(), &config, &generation, &template, &note, &err) == GUST_OK)
     check_accepted(&config, &generation, template);
   else
     fuzz_require_line(&err);

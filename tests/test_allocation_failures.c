@@ -15,6 +15,7 @@
 #include "cli/session_records.h"
 #include "convert.h"
 #include "failing_memory.h"
+#include "file_writer.h"
 
 #ifndef GUST_COUNTS_MEMORY
 int main(void) {
@@ -528,7 +529,7 @@ static void set_up(void) {
   model_path = check_temp_file("tiny.gust");
   session_path = check_temp_file("session");
   target = check_temp_file("target.gust");
-  partial = check_temp_file("target.gust" GUST_CONVERT_PARTIAL);
+  partial = check_temp_file("target.gust" FILE_WRITER_SUFFIX);
   maker_write(&tiny, source, "BF16", 2);
   maker_free(&tiny);
   path_of_model = (char *)model_path;

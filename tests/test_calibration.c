@@ -379,8 +379,9 @@ static void forward(void) {
   source_model m = {0};
   gust_error err;
   char *chat_template;
+  const char *note;
   gust_generation generation;
-  if (hf_config_read(folder, &m.header.config, &generation, &chat_template, &err) ||
+  if (hf_config_read(folder, &m.header.config, &generation, &chat_template, &note, &err) ||
       checkpoint_open(&m.files, folder, &err) ||
       tensor_map_build(&m.map, &m.header, &m.files, &err))
     check_fatal("demo checkpoint", err.text);

@@ -328,6 +328,136 @@ static size_t count_ids(const gust_model *model, unsigned flags) {
   return count;
 }
 
+/* --- special tokens -------------------------------------------------------------------- */
+
+static char notes[1024];
+
+static void take_note(void *user, const char *line) {
+  size_t have = strlen(notes);
+  (void)user;
+  snprintf(notes + have, sizeof notes - have, "%s\n", line);
+}
+
+/* Converts what lies at `source`; *r is to be freed. */
+static void convert_noting(result *r) {
+  gust_convert_options options = {.type = GUST_TYPE_Q8, .note = take_note};
+  gust_error err = {0};
+  *notes = 0;
+  CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_OK);
+  CHECK_EQ_STR(err.text, "");
+  *r = read_result(target);
+}
+
+static void write_tokenizer_config(const char *text) {
+  char path[512];
+  snprintf(path, sizeof path, "%s/tokenizer_config.json", source);
+  check_write_file(path, text, strlen(text));
+}
+
+/* What the checkpoint's users have from tokenizer_config.json. */
+static void special_tokens_named(void) {
+  maker_model m = maker_small(false, true);
+  result r;
+  maker_write(&m, source, "BF16", 1);
+  /* As config.json has it: nothing to say. */
+  write_tokenizer_config("{\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\"}}");
+  convert_noting(&r);
+  CHECK_EQ_STR(notes, "");
+  CHECK(r.header.config.bos_id == 1 && r.header.config.eos_count == 1);
+  free_result(&r);
+  /* An end that config.json does not know comes first, for templates have its spelling. */
+  write_tokenizer_config("{\"bos_token\": null, \"eos_token\": \"ab\"}");
+  convert_noting(&r);
+  CHECK_EQ_STR(notes,
+               "eos_token of tokenizer_config.json, id 262, also ends answers; eos_token_id lacks "
+               "it\n");
+  CHECK(r.header.config.bos_id == 1 && r.header.config.eos_count == 2);
+  CHECK(r.header.config.eos_ids[0] == 262 && r.header.config.eos_ids[1] == 2);
+  free_result(&r);
+  /* One it does know, but not as the first. */
+  maker_patch(source, "config.json", "\"eos_token_id\": 2", "\"eos_token_id\": [2, 262]");
+  write_tokenizer_config("{\"bos_token\": \"a\", \"eos_token\": \"ab\"}");
+  convert_noting(&r);
+  CHECK_EQ_STR(notes,
+               "bos_token of tokenizer_config.json, id 260, begins texts; bos_token_id is "
+               "another\n");
+  CHECK(r.header.config.bos_id == 260 && r.header.config.eos_count == 2);
+  CHECK(r.header.config.eos_ids[0] == 262 && r.header.config.eos_ids[1] == 2);
+  free_result(&r);
+  /* One that is no piece, and a template list without a default, are passed over. */
+  write_tokenizer_config(
+      "{\"eos_token\": \"<none>\", \"chat_template\": [{\"name\": "
+      "\"tool_use\", \"template\": \"x\"}]}");
+  convert_noting(&r);
+  CHECK_EQ_STR(notes,
+               "chat_template of tokenizer_config.json has none named 'default': choose one when "
+               "the model runs (--template)\n");
+  CHECK(r.header.config.eos_ids[0] == 2 && r.header.config.eos_ids[1] == 262);
+  CHECK(!r.header.chat_template);
+  free_result(&r);
+  maker_free(&m);
+}
+
+/* Padding without a row in the model. */
+static void rowless_tokens(void) {
+  maker_model m = maker_small(false, true);
+  result r;
+  char added[8192] = "\"added_tokens\": [";
+  for (int id = 263; id <= 301; id++)
+    snprintf(added + strlen(added), sizeof added - strlen(added),
+             "{\"id\": %d, \"content\": \"<%d>\", \"single_word\": false, \"lstrip\": false, "
+             "\"rstrip\": false, \"normalized\": false, \"special\": true}, ",
+             id, id);
+  maker_write(&m, source, "BF16", 1);
+  maker_patch(source, "tokenizer.json", "\"added_tokens\": [", added);
+  convert_noting(&r);
+  CHECK_EQ_STR(notes,
+               "2 tokens of the tokenizer have no row in the model (vocab_size 300) and are left "
+               "out\n");
+  free_result(&r);
+  gust_model *model;
+  gust_error err = {0};
+  int32_t *ids;
+  size_t count;
+  if (gust_model_open(&model, target, NULL, &err)) check_fatal("model", err.text);
+  CHECK_EQ_INT(gust_tokenize(model, "<299><300>", 10, GUST_TOKENIZE_SPECIAL, &ids, &count, &err),
+               GUST_OK);
+  CHECK(ids[0] == 299 && count == 1 + 1 + 5); /* the token; a space and five bytes */
+  gust_free(ids);
+  gust_model_close(model);
+  maker_free(&m);
+}
+
+/* The flags of Llama's tokenizer classes count more than the post-processor. */
+static void ids_around(void) {
+  static const struct {
+    const char *config;
+    size_t around; /* a text whose ids both ends were asked for */
+  } cases[] = {
+      {"{\"tokenizer_class\": \"LlamaTokenizer\", \"bos_token\": \"<s>\", \"eos_token\": \"</s>\", "
+       "\"add_bos_token\": true, \"add_eos_token\": true}",
+       2},
+      {"{\"tokenizer_class\": \"LlamaTokenizerFast\", \"bos_token\": \"<s>\", \"add_bos_token\": "
+       "true, \"add_eos_token\": true}",
+       1},
+      {"{\"tokenizer_class\": \"LlamaTokenizer\", \"add_bos_token\": false}", 0},
+      {"{\"tokenizer_class\": \"Other\", \"bos_token\": \"<s>\", \"add_bos_token\": true}", 0},
+  };
+  maker_model m = maker_small(false, true);
+  maker_write(&m, source, "BF16", 1);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    gust_model *model;
+    gust_error err = {0};
+    write_tokenizer_config(cases[i].config);
+    CHECK_EQ_INT(convert(source, GUST_TYPE_Q8, 1, &err), GUST_OK);
+    if (gust_model_open(&model, target, NULL, &err)) check_fatal("model", err.text);
+    CHECK_EQ_INT(count_ids(model, GUST_TOKENIZE_BOS | GUST_TOKENIZE_EOS),
+                 count_ids(model, 0) + cases[i].around);
+    gust_model_close(model);
+  }
+  maker_free(&m);
+}
+
 /* A tokenizer that ends every text with </s> must not do so before an answer. */
 static void ids_after_text(void) {
   maker_model m = maker_small(false, true);
@@ -438,6 +568,9 @@ int main(void) {
   heads();
   side_files();
   broken_template();
+  special_tokens_named();
+  rowless_tokens();
+  ids_around();
   ids_after_text();
   demo();
   same_everywhere();

@@ -77,6 +77,8 @@ static const struct refusal {
     {CONFIG, "\"vocab_size\": 300", "\"vocab_size\": -300", GUST_E_FORMAT, "vocab_size"},
     {CONFIG, "\"vocab_size\": 300", "\"vocab_size\": 0", GUST_E_UNSUPPORTED,
      "vocab_size: expected 1 to 16777216, found 0"},
+    {CONFIG, "\"num_key_value_heads\": 2,", "", GUST_E_UNSUPPORTED,
+     "num_attention_heads: expected a multiple of num_key_value_heads 8, found 6"},
     {CONFIG, "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 4", GUST_E_UNSUPPORTED,
      "num_attention_heads: expected a multiple of num_key_value_heads 4, found 6"},
     {CONFIG, "\"eos_token_id\": 2", "\"eos_token_id\": 300", GUST_E_FORMAT,
@@ -122,6 +124,9 @@ static const struct refusal {
      "shape: expected less than 2^63 bytes, found more"},
     {WEIGHTS, "{\"__metadata__\"", "{\"__metadata__", GUST_E_FORMAT, "; download the file again"},
     {"tokenizer.json", "\"type\": \"BPE\"", "\"type\": \"Unigram\"", GUST_E_UNSUPPORTED, "Unigram"},
+    {"tokenizer.json", "[\"a b\"]", "[\"a b\", \"a b\"]", GUST_E_FORMAT,
+     ": vocabulary: expected each merge once, found ids 260 and 261 again; download its tokenizer "
+     "again"},
 };
 
 /* A conversion that must fail: by name, in one line, leaving no trace. */
@@ -294,6 +299,36 @@ static void refuse_pointers(void) {
   maker_free(&m);
 }
 
+/* Text beside the checkpoint that gust cannot use as it is. */
+static void refuse_texts(void) {
+  static const struct {
+    const char *name, *text, *words;
+  } cases[] = {
+      {"chat_template.jinja", "caf\xe9",
+       "chat_template.jinja: expected UTF-8 text of at most 1048576 bytes without NUL, found bytes "
+       "that are no UTF-8; correct or remove it"},
+      {"tokenizer_config.json", "{\"chat_template\": 5}",
+       "chat_template: expected a string of at most 1048576 bytes without NUL, found a number; "
+       "correct or remove it"},
+      {"tokenizer_config.json", "{\"eos_token\": [1]}",
+       "eos_token: expected a string or an object with one as its content, found an array"},
+      {"generation_config.json", "{\"top_p\": 0.0}",
+       "top_p: expected a number from 1e-06 to 1, found 0; correct or remove it"},
+  };
+  maker_model m = maker_small(false, true);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char path[512];
+    gust_error err;
+    maker_write(&m, source, "BF16", 1);
+    snprintf(path, sizeof path, "%s/%s", source, cases[i].name);
+    check_write_file(path, cases[i].text, strlen(cases[i].text));
+    CHECK(convert(&err) != GUST_OK);
+    CHECK_CONTAINS(err.text, cases[i].words);
+    CHECK(strstr(err.text, source));
+  }
+  maker_free(&m);
+}
+
 static void refuse_truncated(void) {
   maker_model m = maker_small(false, true);
   char path[512];
@@ -324,6 +359,7 @@ int main(void) {
   refuse_index();
   refuse_circle();
   refuse_pointers();
+  refuse_texts();
   refuse_truncated();
   return check_finish();
 }

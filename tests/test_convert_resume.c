@@ -150,7 +150,7 @@ static void changed(void) {
   convert_killed(GUST_TYPE_Q8, 10);
   CHECK_EQ_INT(finish(GUST_TYPE_Q4, &q4, starting_over), 0);
 
-  /* Another time of change is another source; another recipe another result. */
+  /* Another time of change is another source; calibration another result. */
   char shard[512];
   snprintf(shard, sizeof shard, "%s/model.safetensors", source);
   convert_killed(GUST_TYPE_Q4, 10);
@@ -159,8 +159,15 @@ static void changed(void) {
   convert_killed(GUST_TYPE_Q4, 10);
   watcher w = {0};
   gust_error err = {0};
-  gust_convert_options options = {
-      .type = GUST_TYPE_Q4, .recipe = 1, .progress = watch, .note = take_note, .user = &w};
+  char text[1024];
+  memset(text, 'x', sizeof text); /* as many tokens, and more */
+  gust_convert_options options = {.type = GUST_TYPE_Q4,
+                                  .calibration = text,
+                                  .calibration_bytes = sizeof text,
+                                  .calibration_name = "a text",
+                                  .progress = watch,
+                                  .note = take_note,
+                                  .user = &w};
   CHECK_EQ_INT(gust_convert(source, target, &options, NULL, &err), GUST_OK);
   CHECK_EQ_STR(w.notes, starting_over);
   remove(target);
