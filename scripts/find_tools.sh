@@ -160,5 +160,6 @@ need_debian_tools() {
   need_command dpkg-buildpackage dpkg-dev
   need_command dh debhelper
   need_command lintian lintian
+  need_command pkg-config pkg-config
   dpkg-checkbuilddeps "$root/debian/control" >/dev/null 2>&1 || install_packages build-essential meson
 }
