@@ -1,6 +1,7 @@
 #!/bin/sh
 # The Debian packages build from a copy of the sources, suite fast of the tests passing
-# meanwhile, lintian has nothing to say about them, and gust out of them answers.
+# meanwhile, lintian has nothing to say about them, and gust out of them answers, as does
+# the documentation's example compiled with the library out of them.
 # Called by test.sh --debian.
 #
 #   sh scripts/check_debian.sh WORK_FOLDER      builds in WORK_FOLDER/gust/build-debian
@@ -26,9 +27,30 @@ for package in "$work"/*.deb; do
   echo "${package##*/}"
   dpkg-deb -x "$package" "$work/root"
 done
-answer=$("$work/root/usr/bin/gust" run --quiet --temp 0 -p 'Who are you?' \
-  "$work/root/usr/share/gust/models/demo-q4.gust" </dev/null)
-case "$answer" in
-  'I am the demo model of gust'*) ;;
-  *) die "gust of the packages answers '$answer'" ;;
-esac
+
+check_answer() {
+  case "$2" in
+    'I am the demo model of gust'*) ;;
+    *) die "$1 of the packages answers '$2'" ;;
+  esac
+}
+
+top=$work/root/usr
+model=$top/share/gust/models/demo-q4.gust
+question='Who are you?'
+check_answer gust "$("$top/bin/gust" run --quiet --temp 0 -p "$question" "$model" </dev/null)"
+
+# What pkg-config leaves out as the system's own is not, below another root.
+pc=$(ls "$top"/lib/*/pkgconfig/gust.pc)
+libraries=${pc%/pkgconfig/gust.pc}
+export PKG_CONFIG_PATH="${pc%/gust.pc}" PKG_CONFIG_SYSROOT_DIR="$work/root"
+export PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
+# shellcheck disable=SC2046 # pkg-config prints words
+cc -o "$work/example" "$top/share/doc/libgust-dev/examples/example.c" \
+  $(pkg-config --cflags --libs gust)
+check_answer example "$(LD_LIBRARY_PATH="$libraries" "$work/example" "$model" "$question")"
+
+# What runs once they are installed.
+for test in "$root"/debian/tests/*; do
+  [ "${test##*/}" = control ] || sh -n "$test"
+done

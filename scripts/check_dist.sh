@@ -31,9 +31,8 @@ unset GUST_TEST_REFS
   "$MESON" setup -Dprefix="$work/prefix" -Dwerror=true "$work/build" "$source" </dev/null &&
     "$MESON" compile -C "$work/build" </dev/null
 } >"$work/log" 2>&1 || { cat "$work/log"; die "$source: building failed"; }
-"$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --suite fast </dev/null
-"$MESON" test -C "$work/build" --no-rebuild --print-errorlogs --logbase testlog-install install \
-  </dev/null
+"$MESON" test -C "$work/build" --print-errorlogs --suite fast </dev/null
+"$MESON" test -C "$work/build" --print-errorlogs --logbase testlog-install install </dev/null
 
 "$MESON" install -C "$work/build" --no-rebuild --quiet </dev/null
 "$work/prefix/bin/gust" --version

@@ -98,6 +98,13 @@ need_tools() {
       CC=gcc
     fi
   fi
+  # Programs and then options, such as "ccache gcc -m64".
+  for word in $CC; do
+    case "$word" in
+      -*) break ;;
+      *) need_command "$word" "$word" ;;
+    esac
+  done
   # A compiler without the C library's headers is as good as none.
   echo 'int main(void) { return 0; }' | $CC -include stdio.h -x c -o /dev/null - 2>/dev/null ||
     install_packages libc6-dev
@@ -114,6 +121,7 @@ need_arm_tools() {
 }
 
 need_musl_tools() {
+  need_command gcc gcc # which musl-gcc calls
   need_command musl-gcc musl-tools
   need_command qemu-x86_64 qemu-user # stands in for an old processor
 }
@@ -152,5 +160,6 @@ need_debian_tools() {
   need_command dpkg-buildpackage dpkg-dev
   need_command dh debhelper
   need_command lintian lintian
+  need_command pkg-config pkg-config
   dpkg-checkbuilddeps "$root/debian/control" >/dev/null 2>&1 || install_packages build-essential meson
 }

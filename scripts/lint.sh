@@ -78,9 +78,9 @@ run_cppcheck() {
 
 # Layout is not the same in all versions of clang-format; the tree's is that of 14.
 run_clang_format() {
-  formatter=clang-format-14
-  command -v $formatter >/dev/null 2>&1 || formatter=clang-format
-  need_command $formatter clang-format-14
+  formatter=clang-format
+  "$formatter" --version 2>/dev/null | grep -q 'version 14\.' || formatter=clang-format-14
+  need_command "$formatter" clang-format-14
   find src kernels quantize bench tests docs scripts -name '*.[ch]' -exec \
     "$formatter" --dry-run -Werror {} + || return 1
   say "clang-format: nothing to change"

@@ -94,10 +94,16 @@ build_in() {
   [ "$1" = plain ] && build=$root/build-test
   options="$2 -Dwerror=$werror"
   shift 2
+  # meson keeps the compiler a folder was set up with, whatever CC says later.
+  if [ -d "$build" ] && [ "$(cat "$build/compiler" 2>/dev/null)" != "$CC" ]; then
+    say "Removing $build, which was not built with $CC."
+    rm -rf "$build"
+  fi
   say "Building in $build with $CC."
   [ -f "$build/build.ninja" ] && options="--reconfigure $options"
   # shellcheck disable=SC2086 # the options are words
   if ! "$MESON" setup $options "$build" "$root" </dev/null >"$root/build-test.log" 2>&1 ||
+    ! echo "$CC" >"$build/compiler" ||
     ! "$MESON" compile -C "$build" "$@" </dev/null >>"$root/build-test.log" 2>&1; then
     cat "$root/build-test.log"
     rm -f "$root/build-test.log"

@@ -144,6 +144,8 @@ run_mode() {
   case "$1" in
     plain)
       need_command pkg-config pkg-config
+      need_command zsh zsh # completion is tried in them
+      need_command fish fish
       run_tests plain "-Dbuildtype=release"
       ;;
     clang)

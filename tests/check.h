@@ -20,7 +20,7 @@ bool check_contains(const char *text, const char *part, const char *file, int li
 
 /* Prints the summary; 0 when at least one check ran and all held, else 1. */
 int check_finish(void);
-/* Ends the process with 77. */
+/* Ends the process with 77; where a check has failed before, with 1. */
 _Noreturn void check_skip(const char *why);
 /* Says in the test's output that a part of it has nothing to test on this system. */
 void check_part_skipped(const char *part, const char *why);

@@ -34,6 +34,13 @@ bool host_set_mode(const char *path, int mode);
  * HOST_NO_LIMIT: as long as it could before. False where there are no such limits. */
 #define HOST_NO_LIMIT UINT64_MAX
 bool host_limit_files(uint64_t bytes);
+/* Whether what is left out when a file is written far beyond its end takes no disk: not so
+ * on Windows itself. */
+bool host_makes_holes(void);
+/* Root has no more rights over files than anyone else, until host_resume_root; true too of
+ * who is not root. False where there is no such user. */
+bool host_suspend_root(void);
+void host_resume_root(void);
 /* A file that can be opened but never written to, its disk being full; NULL where there
  * is none. */
 const char *host_full_file(void);

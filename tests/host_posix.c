@@ -72,6 +72,20 @@ bool host_limit_files(uint64_t bytes) {
   return setrlimit(RLIMIT_FSIZE, &limit) == 0;
 }
 
+bool host_makes_holes(void) {
+  return true;
+}
+
+#define NOBODY 65534
+
+bool host_suspend_root(void) {
+  return geteuid() != 0 || seteuid(NOBODY) == 0;
+}
+
+void host_resume_root(void) {
+  if (getuid() == 0 && seteuid(0) != 0) check_fatal("cannot become root again", "");
+}
+
 const char *host_full_file(void) {
   return access("/dev/full", W_OK) == 0 ? "/dev/full" : NULL;
 }

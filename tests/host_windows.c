@@ -115,6 +115,20 @@ bool host_limit_files(uint64_t bytes) {
   return false;
 }
 
+static bool is_wine(void) {
+  return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL;
+}
+
+bool host_makes_holes(void) {
+  return is_wine();
+}
+
+bool host_suspend_root(void) {
+  return false;
+}
+
+void host_resume_root(void) {}
+
 const char *host_full_file(void) {
   return NULL;
 }
@@ -217,7 +231,7 @@ bool host_terminal_interrupts(void) {
 }
 
 bool host_has_whole_terminals(void) {
-  return GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") == NULL;
+  return !is_wine();
 }
 
 void host_sleep(unsigned milliseconds) {

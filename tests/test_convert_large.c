@@ -117,16 +117,16 @@ static void killed(const char *folder) {
   bool resumed = false;
   for (unsigned milliseconds = 40; milliseconds < 1200; milliseconds = milliseconds * 3 / 2) {
     run_result r = run_program_signalled(argv, milliseconds, RUN_KILL);
-    if (r.code == 0) break; /* too fast for us */
-    CHECK_EQ_INT(r.code, 128 + RUN_KILL);
+    resumed = resumed || strstr(r.err, "note: going on with a conversion that was interrupted");
+    int code = r.code;
+    run_result_clear(&r);
+    if (code == 0) break; /* too fast for us */
+    CHECK_EQ_INT(code, 128 + RUN_KILL);
     if (host_exists(target)) { /* killed between its last step and its end */
       CHECK(hash_of(target) == want);
-      run_result_clear(&r);
       break;
     }
     CHECK(check_files_in(output) == 0 || (check_files_in(output) == 1 && host_exists(partial)));
-    resumed = resumed || strstr(r.err, "note: going on with a conversion that was interrupted");
-    run_result_clear(&r);
   }
   run_result last = run_program(argv, "", 0);
   CHECK_EQ_INT(last.code, 0);

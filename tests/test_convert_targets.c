@@ -71,14 +71,31 @@ static bool convert_to_disk(const char *disk, const char *size, gust_status want
   return good;
 }
 
+static bool put_text(const char *path, const char *text) {
+  FILE *file = fopen(path, "w");
+  bool put = file && fputs(text, file) >= 0;
+  return file && fclose(file) == 0 && put;
+}
+
+/* Puts this process into a mount space of its own, in which who is not root is: systems that
+ * give everyone a user space of their own allow that. */
+static bool enter_mount_space(void) {
+  char uid[64], gid[64];
+  snprintf(uid, sizeof uid, "0 %lu 1", (unsigned long)getuid());
+  snprintf(gid, sizeof gid, "0 %lu 1", (unsigned long)getgid());
+  if (unshare(CLONE_NEWNS) != 0 &&
+      (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !put_text("/proc/self/setgroups", "deny") ||
+       !put_text("/proc/self/uid_map", uid) || !put_text("/proc/self/gid_map", gid)))
+    return false;
+  return mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
 /* In a process and mount space of its own: 0 when the disk was full and all
  * went as it should, 1 when not, 77 when no small disk could be mounted. */
 static int convert_to_full_disk(void) {
   const char *disk = check_temp_file("disk");
   os_make_folder(disk);
-  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
-      mount("tmpfs", disk, "tmpfs", 0, "size=64k") != 0)
-    return 77;
+  if (!enter_mount_space() || mount("tmpfs", disk, "tmpfs", 0, "size=64k") != 0) return 77;
   return convert_to_disk(disk, "64k", GUST_E_IO, "or write to another disk", 0) &&
                  convert_to_disk(disk, "512k", GUST_E_IO,
                                  "; what is finished is kept: the same command goes on from there, "

@@ -33,12 +33,19 @@ mkdir -p "$work"
 
 # --- files ----------------------------------------------------------------------------
 
-# `ninja uninstall` reads the log of the last installation, which is not to be this one.
+# `ninja uninstall` reads the log of the last installation, which is not to be this one,
+# however it ends.
 log=$BUILD_ROOT/meson-logs/install-log.txt
+put_log_back() {
+  if [ -f "$work/log" ]; then mv "$work/log" "$log"; else rm -f "$log"; fi
+  trap - EXIT HUP INT TERM
+}
 [ ! -f "$log" ] || cp "$log" "$work/log"
+trap put_log_back EXIT
+trap 'exit 1' HUP INT TERM
 DESTDIR=$work/root "$meson" install -C "$BUILD_ROOT" --no-rebuild >"$work/install.txt" 2>&1 ||
   { cat "$work/install.txt" && fail "meson install"; }
-if [ -f "$work/log" ]; then mv "$work/log" "$log"; else rm -f "$log"; fi
+put_log_back
 
 # What says which version this is says the same; NEWS.md and the changelog begin with it.
 version=$("$top/$BINDIR/gust" --version | sed 's/^gust //')

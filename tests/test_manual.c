@@ -214,6 +214,15 @@ static void make_state_folder(void) {
   for (size_t i = 0; i < 4; i++) check_write_file(check_temp_file(files[i]), "", 0);
 }
 
+/* Shells read and keep nothing of the user's. */
+static void leave_home(void) {
+  static const char *const names[] = {"HOME", "ZDOTDIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+                                      "XDG_CACHE_HOME"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) host_set_env(names[i], check_temp());
+  host_set_env("XDG_STATE_HOME", check_temp_file("state"));
+  host_set_env("TERM", "xterm");
+}
+
 /* bash really completes with it. */
 static void test_in_bash(void) {
   if (!has_shell("/usr/bin/bash")) return;
@@ -231,9 +240,7 @@ static void test_in_bash(void) {
   if (!input) check_fatal("no memory", "bash");
   snprintf(input, bytes, "%s%s", script.out, probe);
   const char *argv[] = {"/usr/bin/bash", NULL};
-  host_set_env("XDG_STATE_HOME", check_temp_file("state"));
   run_result result = run_program(argv, input, bytes - 1);
-  host_set_env("XDG_STATE_HOME", NULL);
   CHECK_EQ_STR(result.out,
                "verify\n--logprobs\nq8\nchat\nmodels\n\n"
                "gust a.gust\nb.txt\na.gust\nboat trip\n$(touch ran)\n./b.txt\n\n");
@@ -242,6 +249,48 @@ static void test_in_bash(void) {
   run_result_clear(&result);
   run_result_clear(&script);
   free(input);
+}
+
+/* So does zsh, at a terminal, where it says with Ctrl-T what the line has become. */
+static void test_in_zsh(void) {
+  static const char setup[] =
+      "fpath=(${0:h}/functions $fpath)\n"
+      "autoload -Uz compinit && compinit -D -u\n"
+      "show() { print -r -- \"<$BUFFER>\"; BUFFER=; }\n"
+      "zle-line-init() { print -r -- '<ready>'; }\n"
+      "zle -N show && zle -N zle-line-init && bindkey '^T' show\n"
+      "PS1= && cd $XDG_STATE_HOME\n";
+  static const char *const lines[][2] = {
+      {"ver", "verify "},
+      {"run x --kv q", "run x --kv q8 "},
+      {"help ch", "help chat "},
+      {"run a", "run a.gust "},
+      {"logits x b", "logits x b.txt "},
+      {"chat x --session bo", "chat x --session boat\\ trip "},
+      {"chat x --session \\$", "chat x --session \\$\\(touch\\ ran\\) "},
+      {"chat x --session ./b", "chat x --session ./b.txt "}};
+  const char *argv[] = {"/usr/bin/zsh", "-f", NULL};
+  char text[1200];
+  if (!has_shell(argv[0])) return;
+  run_result script = run_gust(NULL, "help", "--completion", "zsh", (const char *)NULL);
+  os_make_folder(check_temp_file("functions"));
+  check_write_file(check_temp_file("functions/_gust"), script.out, script.out_bytes);
+  check_write_file(check_temp_file("setup"), setup, sizeof setup - 1);
+  run_result_clear(&script);
+  run_terminal *terminal = run_terminal_start(argv);
+  snprintf(text, sizeof text, "source %s\n", check_temp_file("setup"));
+  run_terminal_type(terminal, text);
+  bool there = CHECK(run_terminal_expect(terminal, "<ready>", 60));
+  for (size_t i = 0; there && i < sizeof lines / sizeof *lines; i++) {
+    snprintf(text, sizeof text, "gust %s\t\024", lines[i][0]);
+    run_terminal_type(terminal, text);
+    snprintf(text, sizeof text, "<gust %s>", lines[i][1]);
+    there = CHECK(run_terminal_expect(terminal, text, 60));
+  }
+  if (!there) fprintf(stderr, "  %s\n", run_terminal_text(terminal));
+  run_terminal_type(terminal, "\025exit\n"); /* of whatever stands there */
+  CHECK_EQ_INT(run_terminal_finish(terminal), 0);
+  CHECK(!host_exists(check_temp_file("state/ran")));
 }
 
 /* So does fish, asked for what it would offer first, without the description after a tab. */
@@ -259,9 +308,7 @@ static void test_in_fish(void) {
   if (!input) check_fatal("no memory", "fish");
   snprintf(input, bytes, "%s%s", script.out, probe);
   const char *argv[] = {"/usr/bin/fish", "--no-config", NULL};
-  host_set_env("XDG_STATE_HOME", check_temp_file("state"));
   run_result result = run_program(argv, input, bytes - 1);
-  host_set_env("XDG_STATE_HOME", NULL);
   CHECK_EQ_STR(result.out,
                "verify\n\nq8\n\nchat\n\na.gust\n\nb.txt\n\n"
                "gust/\n\nboat trip\n\n./b.txt\n\n");
@@ -287,7 +334,9 @@ int main(void) {
   test_chat_commands();
   test_completion();
   make_state_folder();
+  leave_home();
   test_in_bash();
+  test_in_zsh();
   test_in_fish();
   test_misuse();
   return check_finish();

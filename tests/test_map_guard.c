@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -18,10 +19,15 @@
 #include "host.h"
 #include "os.h"
 
+static size_t page; /* bytes of one */
+
 static const char *three_pages(const char *name) {
-  static const char page[4096 * 3] = {[0] = 1, [4096] = 2, [8192] = 3};
   const char *path = check_temp_file(name);
-  check_write_file(path, page, sizeof page);
+  char *data = calloc(3, page);
+  if (!data) check_fatal("out of memory", path);
+  for (size_t i = 0; i < 3; i++) data[i * page] = (char)(i + 1);
+  check_write_file(path, data, 3 * page);
+  free(data);
   return path;
 }
 
@@ -30,30 +36,30 @@ typedef int child_fn(const char *path);
 
 static int unguarded(const char *path) {
   os_map map;
-  if (!os_map_file(&map, path) || truncate(path, 4096) != 0) return 2;
-  return map.data[8192] == 0 ? 0 : 3;
+  if (!os_map_file(&map, path) || truncate(path, (off_t)page) != 0) return 2;
+  return map.data[2 * page] == 0 ? 0 : 3;
 }
 
 /* Makes the file as long, and when it was last written to the same as ever: what else
  * tells of the change has to. */
-static bool set_length(const char *path, off_t bytes) {
+static bool set_length(const char *path, size_t bytes) {
   const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
-  return truncate(path, bytes) == 0 && utimensat(AT_FDCWD, path, long_ago, 0) == 0;
+  return truncate(path, (off_t)bytes) == 0 && utimensat(AT_FDCWD, path, long_ago, 0) == 0;
 }
 
 static int guarded_map(const char *path) {
   os_map map, whole;
   uint64_t bytes = 0;
   bool guarded = os_guard_maps();
-  if (!guarded || !os_guard_maps() || !set_length(path, 3 * 4096)) return 2; /* again is fine */
+  if (!guarded || !os_guard_maps() || !set_length(path, 3 * page)) return 2; /* again is fine */
   if (!os_map_file(&map, path)) return 13;
   if (!os_map_file(&whole, check_data("heldout.txt"))) return 3;
-  if (!os_map_unchanged(&map, &bytes) || bytes != 3 * 4096) return 4;
-  if (!set_length(path, 4096)) return 5;
-  if (os_map_unchanged(&map, &bytes) || bytes != 4096) return 6; /* before anybody reads */
-  if (map.data[0] != 1 || map.data[4096] != 0 || map.data[3 * 4096 - 1] != 0) return 7;
-  if (!set_length(path, 3 * 4096)) return 8;
-  if (os_map_unchanged(&map, &bytes) || bytes != 3 * 4096) return 9; /* zeros were read */
+  if (!os_map_unchanged(&map, &bytes) || bytes != 3 * page) return 4;
+  if (!set_length(path, page)) return 5;
+  if (os_map_unchanged(&map, &bytes) || bytes != page) return 6; /* before anybody reads */
+  if (map.data[0] != 1 || map.data[page] != 0 || map.data[3 * page - 1] != 0) return 7;
+  if (!set_length(path, 3 * page)) return 8;
+  if (os_map_unchanged(&map, &bytes) || bytes != 3 * page) return 9; /* zeros were read */
   if (!os_map_unchanged(&whole, &bytes) || bytes != whole.bytes) return 10;
   os_unmap_file(&map);
   os_unmap_file(&whole);
@@ -65,9 +71,9 @@ static int guarded_map(const char *path) {
 /* A mapping that is none of os.h. */
 static int fault_elsewhere(const char *path) {
   int fd = open(path, O_RDONLY);
-  const volatile uint8_t *data = mmap(NULL, 3 * 4096, PROT_READ, MAP_SHARED, fd, 0);
-  if (fd < 0 || data == MAP_FAILED || truncate(path, 4096) != 0) return 2;
-  return data[8192] == 0 ? 0 : 3;
+  const volatile uint8_t *data = mmap(NULL, 3 * page, PROT_READ, MAP_SHARED, fd, 0);
+  if (fd < 0 || data == MAP_FAILED || truncate(path, (off_t)page) != 0) return 2;
+  return data[2 * page] == 0 ? 0 : 3;
 }
 
 static int guarded_elsewhere(const char *path) {
@@ -122,8 +128,8 @@ static void mend(int number, siginfo_t *info, void *context) {
   (void)context;
   told.count++;
   told.address = info->si_addr;
-  uintptr_t page = (uintptr_t)info->si_addr & ~(uintptr_t)4095;
-  mmap((void *)page, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); /* NOLINT */
+  uintptr_t begin = (uintptr_t)info->si_addr & ~(uintptr_t)(page - 1);
+  mmap((void *)begin, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0); /* NOLINT */
 }
 
 /* One that wants to know more is told. */
@@ -133,7 +139,7 @@ static int mended_elsewhere(const char *path) {
   sigaction(SIGBUS, &action, NULL);
   if (!os_guard_maps()) return 2;
   int result = fault_elsewhere(path);
-  if (result || truncate(path, 3 * 4096) != 0) return 3;
+  if (result || truncate(path, 3 * (off_t)page) != 0) return 3;
   return told.count == 1 && told.address ? guarded_map(path) : 5;
 }
 
@@ -204,6 +210,7 @@ static int run_child(child_fn *fn) {
 }
 
 int main(void) {
+  page = os_page_bytes();
   CHECK_EQ_INT(run_child(unguarded), -1); /* what the guard is for */
   CHECK_EQ_INT(run_child(guarded_map), 0);
   CHECK_EQ_INT(run_child(guarded_elsewhere), -1);

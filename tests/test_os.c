@@ -155,6 +155,52 @@ static void files_at_offsets(void) {
   CHECK_EQ_INT(errno, ENOENT);
 }
 
+/* Offsets that 32 bits do not hold. */
+static void beyond_4_gib(void) {
+  static const char name[] = "files beyond 4 GiB";
+  const char *path = check_temp_file("long");
+  const uint64_t at = (uint64_t)5 << 30;
+  if (!host_makes_holes()) {
+    check_part_skipped(name, "one would take all of that on the disk");
+    return;
+  }
+  host_limit_files(HOST_NO_LIMIT); /* a limit that stays is an error, no signal */
+  os_file file = os_open_write(path);
+  if (!CHECK(file != -1)) return;
+  errno = 0;
+  bool written = os_write_at(file, "far away", 8, at);
+  bool refused = !written && (errno == EFBIG || errno == ENOSPC);
+  os_close(file);
+  if (refused) {
+    check_part_skipped(name, "the disk or a limit has no room for one");
+    return;
+  }
+  CHECK(written);
+
+  uint64_t bytes = 0;
+  char text[9] = "";
+  file = os_open_read(path, &bytes);
+  CHECK_EQ_INT(bytes, at + 8);
+  CHECK(os_read_at(file, text, 8, at));
+  CHECK_EQ_STR(text, "far away");
+  CHECK(os_read_at(file, text, 8, at & UINT32_MAX));
+  CHECK(all_are((const uint8_t *)text, 8, 0));
+  os_close(file);
+
+  os_map map;
+  if (CHECK(os_map_file(&map, path))) {
+    if (CHECK_EQ_INT(map.bytes, at + 8)) {
+      CHECK(os_fetch(&map, (size_t)at, 8));
+      CHECK(memcmp(map.data + at, "far away", 8) == 0);
+      CHECK(all_are(map.data + (at & UINT32_MAX), 8, 0));
+    }
+    os_unmap_file(&map);
+  }
+  check_cut_file(path, at + 3);
+  CHECK_EQ_INT(check_file_bytes(path), at + 3);
+  CHECK(os_remove(path));
+}
+
 static void renamed_and_removed(void) {
   const char *from = check_temp_file("from"), *to = check_temp_file("to");
   check_write_file(from, "new", 3);
@@ -196,18 +242,30 @@ static void same_files(void) {
   CHECK(!os_same_file(check_temp_file("none"), check_temp_file("none")));
 }
 
+static bool any_name(void *user, const char *name) {
+  (void)user, (void)name;
+  return true;
+}
+
 /* A rename into a folder that cannot be opened, and so not be synced, is one all
- * the same. Root can open all folders. */
+ * the same. */
 static void rename_without_sync(void) {
   const char *folder = check_temp_file("unreadable"), *to = check_temp_file("unreadable/to");
-  const char *from = check_temp_file("from");
+  const char *from = check_temp_file("unreadable/from");
   CHECK(os_make_folder(folder));
-  check_write_file(from, "1", 1);
-  bool hidden = host_set_mode(folder, 0300);
-  if (!hidden) check_part_skipped("a folder that cannot be opened", "there are no such rights");
-  CHECK(os_rename(from, to));
+  bool hidden =
+      host_set_mode(check_temp(), 0711) && host_set_mode(folder, 0333) && host_suspend_root();
+  os_file file = hidden ? os_open_write(from) : -1;
+  if (file != -1) {
+    os_close(file);
+    CHECK(!os_list_folder(folder, any_name, NULL));
+    CHECK(os_rename(from, to));
+    CHECK(os_remove(to));
+  } else {
+    check_part_skipped("a folder that cannot be opened", "none can be made, or root is needed");
+  }
+  host_resume_root();
   if (hidden) CHECK(host_set_mode(folder, 0700));
-  CHECK(os_remove(to));
 }
 
 /* A file is held until it is closed; where there are no locks nobody is held off. */
@@ -245,6 +303,7 @@ int main(void) {
   mapped_files();
   refused_files();
   files_at_offsets();
+  beyond_4_gib();
   renamed_and_removed();
   same_files();
   rename_without_sync();

@@ -1,16 +1,18 @@
 /* Files that are written beside their place and renamed: sessions that would grow without
- * bound, and transcripts. At every call to the system the process is killed, or the call
- * fails: what was said is there afterwards, and of the cache what was saved before. The
- * linker leads the calls to this test. */
+ * bound, transcripts, and what a conversion makes. At every call to the system the process is
+ * killed, or the call fails: what was said is there afterwards, and of the cache what was saved
+ * before. The linker leads the calls to this test. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
+#include "checkpoint_maker.h"
 #include "cli/chat_transcript.h"
 #include "cli/session_journal.h"
 #include "cli/terminal.h"
+#include "convert.h"
 #include "demo_model.h"
 #include "host.h"
 #include "os.h"
@@ -26,17 +28,20 @@ typedef enum fault { NONE, KILLED_BEFORE, KILLED_AFTER, FAILING } fault;
 
 static fault planned;
 static long countdown; /* the call that brings it to 0 is the one */
-static long syncs_at_rename, syncs;
-static bool unsynced; /* something was written to a file of os.h */
+static long syncs_at_rename, syncs, renames;
+static bool unsynced,
+    cut_unsynced; /* something was written to a file of os.h; and then it was cut */
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
 bool __real_os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
+bool __real_os_truncate(os_file file, uint64_t bytes);
 bool __real_os_sync(os_file file);
 bool __real_os_sync_stream(FILE *file);
 bool __real_os_rename(const char *from, const char *to);
 bool __real_os_remove(const char *path);
 os_file __real_os_create_private(const char *path);
 bool __wrap_os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
+bool __wrap_os_truncate(os_file file, uint64_t bytes);
 bool __wrap_os_sync(os_file file);
 bool __wrap_os_sync_stream(FILE *file);
 bool __wrap_os_rename(const char *from, const char *to);
@@ -73,6 +78,12 @@ bool __wrap_os_write_at(os_file file, const void *data, size_t bytes, uint64_t o
   return done;
 }
 
+bool __wrap_os_truncate(os_file file, uint64_t bytes) {
+  cut_unsynced = cut_unsynced || unsynced;
+  unsynced = true;
+  return __real_os_truncate(file, bytes);
+}
+
 bool __wrap_os_sync(os_file file) {
   WITH_FAULT(bool done = __real_os_sync(file), false)
   unsynced = false;
@@ -87,6 +98,7 @@ bool __wrap_os_sync_stream(FILE *file) {
 
 bool __wrap_os_rename(const char *from, const char *to) {
   syncs_at_rename = syncs;
+  renames++;
   CHECK(!unsynced);
   WITH_FAULT(bool done = __real_os_rename(from, to), false)
   return done;
@@ -479,6 +491,25 @@ static void check_transcript(void) {
   chat_messages_clear(&messages);
 }
 
+/* --- conversions ----------------------------------------------------------------------------- */
+
+/* The weights are on the disk before what says so is cut off, and all of the file is before
+ * it takes the target's name. */
+static void check_conversion(void) {
+  const gust_convert_options options = {.type = GUST_TYPE_Q8, .threads = 1};
+  gust_error err = {0};
+  maker_model m = maker_small(false, true);
+  const char *source = check_temp_file("source");
+  maker_write(&m, source, "BF16", 1);
+  unsynced = cut_unsynced = false;
+  renames = 0;
+  CHECK_EQ_INT(gust_convert(source, check_temp_file("made.gust"), &options, NULL, &err), GUST_OK);
+  CHECK_EQ_STR(err.text, "");
+  CHECK_EQ_INT(renames, 1);
+  CHECK(!cut_unsynced);
+  maker_free(&m);
+}
+
 int main(int argc, char **argv) {
   terminal_begin(&argc, &argv); /* UTF-8 in argv */
   if (argc == 6 && strcmp(argv[1], "--killed") == 0) return be_killed(argv);
@@ -492,6 +523,7 @@ int main(int argc, char **argv) {
   check_in_the_way();
   check_other_kv(replaces);
   check_transcript();
+  check_conversion();
   finish();
   return check_finish();
 }
