@@ -371,7 +371,7 @@ const chat_command chat_commands[] = {
 
 /* --- dispatch --------------------------------------------------------------------------- */
 
-static const chat_command *find_command(const char *name, size_t bytes) {
+const chat_command *chat_commands_find(const char *name, size_t bytes) {
   for (const chat_command *command = chat_commands; command->name; command++)
     if (strlen(command->name) == bytes && !memcmp(command->name, name, bytes)) return command;
   return NULL;
@@ -406,7 +406,7 @@ gust_status chat_commands_run(chat_state *chat, const char *line, size_t bytes, 
   const char *end = line + bytes, *name = line + 1, *argument = name;
   while (argument < end && !strchr(" \t\r\n", *argument)) argument++;
   size_t name_bytes = (size_t)(argument - name);
-  const chat_command *command = find_command(name, name_bytes);
+  const chat_command *command = chat_commands_find(name, name_bytes);
   if (!command) {
     command_note(chat->command,
                  "unknown command '/%.*s'; /help lists them, //%.*s... sends it as a message",

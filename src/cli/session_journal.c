@@ -109,8 +109,7 @@ static gust_status add_model(session_journal *journal, gust_error *err) {
   return add_event(journal, &event, err);
 }
 
-/* --- reading a file ----------------------------------------------------------------------------
- */
+/* --- reading a file --------------------------------------------------------------------- */
 
 /* Where reading ended and why. */
 typedef struct scan_end {
@@ -268,8 +267,7 @@ void session_journal_close(session_journal *journal) {
   free(journal);
 }
 
-/* --- asking --------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------- */
 
 bool session_journal_is_new(const session_journal *journal) {
   return journal->is_new;
@@ -290,8 +288,7 @@ bool session_journal_is_pending(const session_journal *journal) {
   return journal->pending.bytes > 0;
 }
 
-/* --- the cache
- * -------------------------------------------------------------------------------------- */
+/* --- the cache -------------------------------------------------------------------------- */
 
 static session_cache *cache_of(session_journal *journal, const gust_context *context) {
   return &journal->caches[gust_context_kv(context)];
@@ -323,8 +320,7 @@ gust_status session_journal_restore(session_journal *journal, gust_context *cont
   return GUST_OK;
 }
 
-/* --- committing
- * -------------------------------------------------------------------------------------- */
+/* --- committing ------------------------------------------------------------------------- */
 
 static gust_status commit_events(session_journal *journal, gust_error *err) {
   session_file *file = &journal->file;
@@ -421,8 +417,7 @@ gust_status session_journal_commit(session_journal *journal, const gust_context 
   return status;
 }
 
-/* --- summaries
- * ---------------------------------------------------------------------------------------- */
+/* --- summaries -------------------------------------------------------------------------- */
 
 /* The first line of a text for the screen: no control characters, whole UTF-8
  * characters, an ellipsis where it goes on. */
