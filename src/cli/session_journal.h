@@ -49,8 +49,8 @@ void session_journal_close(session_journal *journal);
 bool session_journal_is_new(const session_journal *journal);
 const char *session_journal_path(const session_journal *journal);
 
-/* Role and content are owned by the journal and valid until the next event; the
- * role is one of "system", "user", "assistant". A conversation that ends with a
+/* The content is owned by the journal and valid until the next event; the role is a string
+ * literal, one of "system", "user", "assistant". A conversation that ends with a
  * user's message was interrupted before its answer was saved. */
 size_t session_journal_message_count(const session_journal *journal);
 const gust_message *session_journal_messages(const session_journal *journal);
