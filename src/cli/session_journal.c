@@ -221,7 +221,7 @@ static gust_status open_parts(session_journal *journal, gust_error *err) {
   if (status) return status;
   /* Also when the machine stopped while the first record was written. */
   if (!journal->content.has_model) return begin_new(journal, err);
-  os_remove(journal->beside); /* of a chat that was killed while it wrote that */
+  session_file_remove_left(journal->beside); /* by a chat that was killed while it wrote that */
   return check_model(journal, err);
 }
 
