@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "cli/chat_transcript.h"
+#include "cli/commands.h"
 #include "cli/session_journal.h"
 #include "cli/session_records.h"
 #include "cli/terminal.h"
@@ -27,6 +28,7 @@ typedef enum fault { NONE, KILLED_BEFORE, KILLED_AFTER, FAILING } fault;
 
 static fault planned;
 static long countdown; /* the call that brings it to 0 is the one */
+static long lasting;   /* so many calls from there on */
 static long syncs_at_rename, syncs;
 static bool unsynced; /* something was written to a file of os.h */
 
@@ -47,11 +49,12 @@ os_file __wrap_os_create_private(const char *path);
 static void plan(fault what, long call) {
   planned = what;
   countdown = call;
+  lasting = 1;
 }
 
 /* What happens to this call. */
 static fault take_fault(void) {
-  if (planned == NONE || --countdown != 0) return NONE;
+  if (planned == NONE || --countdown > 0 || countdown <= -lasting) return NONE;
   errno = ENOSPC;
   return planned;
 }
@@ -533,6 +536,65 @@ static void check_sessions(void) {
   free(r.data);
 }
 
+/* --- leaving --------------------------------------------------------------------------------- */
+
+#ifdef _WIN32
+static void check_leaving(void) {
+  check_part_skipped("a chat that leaves unsaved", "its standard input cannot be led to a file");
+}
+#else
+/* A line that is answered while each call for writing fails, of so many. Returns the exit
+ * code and, to be freed, what was said. */
+static char *chat_failing(const char *path, long calls, int *code) {
+  const char *input = check_temp_file("line.txt"), *said = check_temp_file("said.txt");
+  char *words[] = {"chat", "--session", NULL, NULL, "--temp", "0", "--seed", "1", NULL};
+  size_t bytes;
+  char session[512], file[512];
+  snprintf(session, sizeof session, "%s", path);
+  snprintf(file, sizeof file, "%s", demo_model_path("q4"));
+  words[2] = session;
+  words[3] = file;
+  check_write_file(input, "Hello!\n", 7);
+  if (!freopen(input, "r", stdin)) check_fatal("no standard input", input);
+  int out = host_redirect(stdout, check_temp_file("out.txt")), err = host_redirect(stderr, said);
+  plan(calls ? FAILING : NONE, 1);
+  lasting = calls;
+  *code = command_chat.run(&command_chat, 7, words + 1);
+  plan(NONE, 0);
+  host_restore(stdout, out);
+  host_restore(stderr, err);
+  return check_read_file(said, &bytes);
+}
+
+/* What could not be saved is tried once more on the way out, and else called lost. */
+static void check_leaving(void) {
+  const char *path = check_temp_file("leaving.session");
+  static const char fails[] = "; the chat goes on and saving is tried again\n";
+  static const char again[] = "gust chat: the session is saved again\n";
+  static const char lost[] =
+      "leaving.session: cannot write the session: No space left on device; what was said since the "
+      "session was saved last is lost\n";
+  /* So many calls; the messages that are there afterwards. */
+  static const struct {
+    long calls;
+    int code;
+    size_t messages;
+  } cases[] = {{0, 0, 2}, {2, 0, 4}, {1000, 1, 4}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int code;
+    char *said = chat_failing(path, cases[i].calls, &code);
+    CHECK_EQ_INT(code, cases[i].code);
+    CHECK_EQ_INT(strstr(said, fails) != NULL, cases[i].calls > 0);
+    CHECK_EQ_INT(strstr(said, again) != NULL, cases[i].calls == 2);
+    CHECK_EQ_INT(strstr(said, lost) != NULL, cases[i].calls > 2);
+    free(said);
+    session_journal *journal = open_or_die(path);
+    CHECK_EQ_INT(session_journal_message_count(journal), cases[i].messages);
+    session_journal_close(journal);
+  }
+}
+#endif
+
 /* --- transcripts ----------------------------------------------------------------------------- */
 
 /* On the disk before it takes the place of what was there, and nobody else's to read. */
@@ -571,6 +633,7 @@ int main(int argc, char **argv) {
     check_part_skipped("sessions written anew", "a file that is open cannot be replaced");
   check_in_the_way();
   check_other_kv(replaces);
+  check_leaving();
   check_transcript();
   finish();
   return check_finish();

@@ -141,17 +141,28 @@ static gust_status add_settings(chat_state *chat, gust_error *err) {
   return status;
 }
 
-void chat_session_save(chat_state *chat, bool cache) {
-  if (!chat->journal) return;
+/* Says when saving fails first, or `last`, and when it is done after all. */
+static void save(chat_state *chat, bool cache, bool last) {
   gust_error err;
   gust_status status = add_messages(chat, &err);
   if (status == GUST_OK) status = add_settings(chat, &err);
   if (status == GUST_OK)
     status = session_journal_commit(chat->journal, cache ? chat->context : NULL, &err);
-  if (status != GUST_OK && !chat->unsaved)
-    command_note(chat->command, "%s; the chat goes on and saving is tried again", err.text);
+  if (status != GUST_OK && (last || !chat->unsaved))
+    command_note(chat->command, "%s; %s", err.text,
+                 last ? "what was said since the session was saved last is lost"
+                      : "the chat goes on and saving is tried again");
   if (status == GUST_OK && chat->unsaved) command_note(chat->command, "the session is saved again");
   chat->unsaved = status != GUST_OK;
+}
+
+void chat_session_save(chat_state *chat, bool cache) {
+  if (chat->journal) save(chat, cache, false);
+}
+
+bool chat_session_save_last(chat_state *chat) {
+  if (chat->unsaved) save(chat, false, true);
+  return !chat->unsaved;
 }
 
 /* --- listing ------------------------------------------------------------------------ */

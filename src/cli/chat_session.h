@@ -26,6 +26,10 @@ void chat_session_take_back(chat_state *chat);
  * next call tries again. */
 void chat_session_save(chat_state *chat, bool cache);
 
+/* What could not be saved is tried once more before the chat is left. False, with a line that
+ * says what is lost, when it still cannot. */
+bool chat_session_save_last(chat_state *chat);
+
 /* Prints the sessions there are: name, date, model, messages, first line. */
 gust_status chat_session_print_list(const cli_command *command, gust_error *err);
 

@@ -112,7 +112,7 @@ static int converse(chat_state *chat, gust_error *err) {
     if (status != GUST_OK) return command_fail(chat->command, err);
     if (interrupt_signal() && leaves(chat, false)) return 128 + interrupt_signal();
   }
-  return (chat->refused && !chat->interactive) || chat->unsaved ? COMMAND_FAILURE : 0;
+  return chat->refused && !chat->interactive ? COMMAND_FAILURE : 0;
 }
 
 /* --- beginning ---------------------------------------------------------------------- */
@@ -205,6 +205,7 @@ static int chat(const cli_command *command, int argc, char **argv) {
     if (state.interactive)
       chat_state_note(&state, "/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves");
     code = converse(&state, &err);
+    if (!chat_session_save_last(&state) && code == 0) code = COMMAND_FAILURE;
   }
   chat_state_clear(&state);
   return code;
