@@ -220,6 +220,21 @@ static void test_sessions(void) {
   run_result_clear(&result);
 }
 
+static void test_dangling_link(void) {
+  const char *link = check_temp_file("link.session"), *target = check_temp_file("nowhere.session");
+  if (!host_make_link(target, link)) {
+    check_part_skipped("a link to no file", "no link can be made");
+    return;
+  }
+  char words[400];
+  snprintf(words, sizeof words,
+           "gust chat: %s: this is a symbolic link to no file; it is left as it is: give another "
+           "--session\n",
+           link);
+  CHECK_GUST(1, "", words, "Hello!\n", "chat", run_gust_demo("f32"), "--session", link);
+  CHECK(!host_exists(target));
+}
+
 /* A request to end is no key: at a pipe any signal leaves. */
 static void test_signals(void) {
   if (!host_has_whole_terminals()) {
@@ -245,6 +260,7 @@ int main(void) {
   test_hostile_answer();
   test_cut_off();
   test_sessions();
+  test_dangling_link();
   test_signals();
   return check_finish();
 }

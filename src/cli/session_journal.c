@@ -182,6 +182,7 @@ static gust_status check_model(session_journal *journal, gust_error *err) {
   const session_content *content = &journal->content;
   const char *name = journal->options.model_name ? journal->options.model_name : "";
   if (content->fingerprint == journal->fingerprint) return GUST_OK;
+  if (content->message_count == 0) return add_model(journal, err); /* nothing was said */
   if (!journal->options.other_model)
     return command_error(err, GUST_E_ARGUMENT,
                          "%s: this session was held with another model, %s (%016llx), not %s "

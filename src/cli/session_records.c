@@ -116,6 +116,7 @@ static gust_status open_locked(session_file *file, gust_error *err) {
     os_close(file->handle);
     file->handle = -1;
   }
+  if (os_is_link(file->path)) return refuse(file, "this is a symbolic link to no file", err);
   errno = EAGAIN;
   return cannot_open(file, "open or create", err);
 }
