@@ -400,6 +400,10 @@ static void check_damaged_base(void) {
   data[second + 50] ^= 1; /* in the payload */
   check_write_file(path, data, bytes);
   free(data);
+  session_summary summary;
+  CHECK_EQ_INT(session_summary_read(&summary, path, &err), GUST_OK);
+  CHECK(summary.spoiled && !summary.damaged);
+  session_summary_clear(&summary);
   journal = open_or_die(path);
   CHECK_EQ_INT(session_journal_restore(journal, resumed, &count, &err), GUST_OK);
   CHECK_EQ_INT(count, 8);

@@ -185,6 +185,7 @@ static bool print_entry(void *user, const session_entry *entry) {
     printf("  %zu message%s  ", summary->messages, summary->messages == 1 ? "" : "s");
     screen_text_excerpt(stdout, summary->first_line, strlen(summary->first_line), 60);
     if (summary->damaged) fputs("  (damaged at its end)", stdout);
+    if (summary->spoiled) fputs("  (part of its cache is damaged)", stdout);
   }
   putchar('\n');
   return false;

@@ -459,6 +459,12 @@ static gust_status summarize(session_summary *summary, session_content *content,
   return command_error(err, GUST_E_MEMORY, "%s: no memory", path);
 }
 
+/* Whether a chat has it open: then a record that is not whole may be on its way. */
+static bool is_held(const session_file *file) {
+  bool busy;
+  return !os_lock(file->handle, &busy) && busy;
+}
+
 gust_status session_summary_read(session_summary *summary, const char *path, gust_error *err) {
   session_file file;
   session_content content = {0};
@@ -470,7 +476,8 @@ gust_status session_summary_read(session_summary *summary, const char *path, gus
     status = command_error(err, GUST_E_FORMAT, "%s: damaged from its first record on", path);
   if (!status) status = summarize(summary, &content, path, err);
   summary->created = file.created;
-  summary->damaged = end.result != RECORD_END || end.spoiled > 0;
+  summary->damaged = end.result == RECORD_DAMAGED || (end.result == RECORD_TORN && !is_held(&file));
+  summary->spoiled = end.spoiled > 0;
   session_file_close(&file);
   session_content_clear(&content);
   if (status) session_summary_clear(summary);
