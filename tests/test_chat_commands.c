@@ -6,6 +6,7 @@
 #include "chat_terminal.h"
 #include "check.h"
 #include "host.h"
+#include "os.h"
 #include "run_gust.h"
 
 static void check_file(const char *path, const char *expected) {
@@ -135,6 +136,38 @@ static void test_turns(void) {
   chat_terminal_leave(t);
 }
 
+/* It asks before it replaces a link, and a file that cannot be read. */
+static void check_questions(run_terminal *t, const char *kept, const char *expected) {
+  char command[600];
+  const char *link = check_temp_file("link.txt"), *secret = check_temp_file("secret.txt");
+  if (host_make_link(kept, link)) {
+    snprintf(command, sizeof command, "/save %s", link);
+    chat_terminal_say(t, command);
+    chat_terminal_expect(t, "that is a symbolic link; replace the link itself? [y/N] ");
+    ask(t, "n", "gust chat: nothing was saved\r\n");
+    CHECK(os_is_link(link));
+    chat_terminal_say(t, command);
+    chat_terminal_expect(t, " [y/N] ");
+    ask(t, "y", "gust chat: 2 messages saved to ");
+    CHECK(!os_is_link(link) && !os_is_link(kept));
+    check_file(link, expected);
+  } else {
+    check_part_skipped("/save to a link", "no link can be made");
+  }
+  check_write_file(secret, "x", 1);
+  uint64_t bytes;
+  os_file opened = host_set_mode(secret, 0) ? os_open_read(secret, &bytes) : -1;
+  if (host_has_mode(secret, 0) && opened == -1) {
+    snprintf(command, sizeof command, "/save %s", secret);
+    chat_terminal_say(t, command);
+    chat_terminal_expect(t, "that file exists; replace it? [y/N] ");
+    ask(t, "n", "gust chat: nothing was saved\r\n");
+  } else {
+    check_part_skipped("/save to a file that cannot be read", "this user can read any file");
+  }
+  os_close(opened);
+}
+
 /* Whatever is in the messages, they come back as they were. */
 static void test_files(void) {
   const char *model = run_gust_demo("f32");
@@ -153,6 +186,7 @@ static void test_files(void) {
   chat_terminal_say(t, "n");
   chat_terminal_expect(t, "gust chat: nothing was saved\r\n");
   chat_terminal_expect(t, CHAT_PROMPT);
+  check_questions(t, txt, text);
   snprintf(command, sizeof command, "/save %s", json);
   ask(t, command, "gust chat: 2 messages saved to ");
   check_file(json,

@@ -33,12 +33,19 @@ static void test_messages(void) {
   CHECK_EQ_INT(chat_messages_turn(&m, 0), 1);
   CHECK_EQ_INT(chat_messages_turn(&m, 1), 3);
   CHECK_EQ_INT(chat_messages_turn(&m, 2), 5);
-  CHECK_EQ_INT(chat_messages_cut(&m, 3, &tail, &err), GUST_OK);
+  CHECK_EQ_INT(chat_messages_cut(&m, 3, 2, &tail, &err), GUST_OK);
   CHECK_EQ_INT(m.count, 3);
   chat_messages_remove(&m, 1, 2);
-  chat_messages_join(&m, &tail);
+  chat_messages_paste(&m, 1, &tail);
   CHECK_EQ_INT(m.count, 3);
   CHECK_EQ_STR(m.items[1].content, "c");
+  /* Out of the middle and back. */
+  CHECK_EQ_INT(chat_messages_cut(&m, 1, 1, &tail, &err), GUST_OK);
+  CHECK_EQ_STR(m.items[1].content, "d");
+  chat_messages_paste(&m, 1, &tail);
+  CHECK_EQ_INT(m.count, 3);
+  CHECK_EQ_STR(m.items[1].content, "c");
+  CHECK_EQ_STR(m.items[2].content, "d");
   CHECK_EQ_INT(chat_messages_set_system(&m, NULL, 0, &err), GUST_OK);
   CHECK_EQ_INT(chat_messages_first(&m), 0);
   chat_messages_clear(&m);

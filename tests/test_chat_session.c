@@ -1,11 +1,12 @@
 /* gust chat at a terminal: sessions that are resumed, turns that do not fit, and Ctrl-C
- * while it reads and while it answers. */
+ * or a request to end while it reads and while it answers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chat_terminal.h"
 #include "check.h"
+#include "host.h"
 #include "run_gust.h"
 
 /* --- sessions ---------------------------------------------------------------------- */
@@ -22,7 +23,9 @@ static char *saved(run_terminal *terminal, const char *name) {
   chat_terminal_say(terminal, command);
   chat_terminal_expect(terminal, " saved to ");
   chat_terminal_expect(terminal, CHAT_PROMPT);
-  return check_read_file(path, &bytes);
+  char *text = check_read_file(path, &bytes);
+  host_remove(path); /* it would ask before replacing it */
+  return text;
 }
 
 /* All questions in one go. */
@@ -63,8 +66,12 @@ static void test_kill(void) {
   const char *model = run_gust_demo("f32");
   char *through = talk_through(model);
   talk_and_die(model, through);
-  /* The question waits in the editor; temperature and seed are the session's. */
+  /* The question waits in the editor; temperature and seed are the session's. It goes on
+   * waiting when it is wiped and nothing is said instead. */
   run_terminal *t = chat_terminal_start(model, "--session", "torn", NULL);
+  run_terminal_type(t, "\025");
+  chat_terminal_leave(t);
+  t = chat_terminal_start(model, "--session", "torn", NULL);
   CHECK_CONTAINS(run_terminal_text(t),
                  "gust chat: the last message was never answered; it waits for Enter\r\n");
   CHECK_CONTAINS(run_terminal_text(t), "gust chat: session resumed: 1 turn, ");
@@ -87,20 +94,24 @@ static void test_kill(void) {
   free(through);
 }
 
-/* Types the line, which has an answer that begins so, and dies in the middle of it. */
-static void die_answering(run_terminal *t, const char *line, const char *beginning) {
+/* Types the line, which has an answer that begins so, and ends in the middle of it. */
+static void end_answering(run_terminal *t, const char *line, const char *beginning,
+                          run_signal how) {
   run_terminal_type(t, line);
   chat_terminal_expect(t, "\r\n"); /* what was typed is not the answer */
   chat_terminal_expect(t, beginning);
-  run_terminal_signal(t, RUN_KILL);
-  CHECK_EQ_INT(run_terminal_finish(t), 128 + RUN_KILL);
+  run_terminal_signal(t, how);
+  if (how == RUN_TERMINATE)
+    chat_terminal_expect(
+        t, "gust chat: asked to end in the middle of an answer, which is not kept\r\n");
+  CHECK_EQ_INT(run_terminal_finish(t), 128 + (int)how);
 }
 
 /* Goes on with the session, of which it must say `words`. */
-static run_terminal *resume(const char *ctx, const char *words) {
-  run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--session",
-                                        "finished", "--ctx", ctx, "--on-overflow", "drop-oldest",
-                                        "--cpu", "c", "--threads", "1", NULL);
+static run_terminal *resume(const char *session, const char *ctx, const char *words) {
+  run_terminal *t =
+      chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--session", session, "--ctx", ctx,
+                          "--on-overflow", "drop-oldest", "--cpu", "c", "--threads", "1", NULL);
   CHECK_CONTAINS(run_terminal_text(t), words);
   return t;
 }
@@ -112,11 +123,11 @@ static void check_saved(run_terminal *t, const char *name, const char *expected)
 }
 
 /* Turns that were finished stay until the answer that takes their place is there. */
-static void test_kill_edit(void) {
+static void test_end_edit(const char *session, run_signal how) {
   static const char gust[] = "gust is a small program", who[] = "I am the demo model";
   long fed, prompt;
   run_terminal *t =
-      chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--session", "finished", NULL);
+      chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--session", session, NULL);
   chat_terminal_say(t, "Hello!");
   chat_terminal_numbers(t, &fed, &prompt);
   chat_terminal_say(t, "Who are you?");
@@ -124,26 +135,80 @@ static void test_kill_edit(void) {
   char *kept = saved(t, "kept.txt");
   chat_terminal_leave(t);
 
-  t = resume("512", "gust chat: session resumed: 2 turns, ");
+  t = resume(session, "512", "gust chat: session resumed: 2 turns, ");
   chat_terminal_say(t, "/edit 1");
   chat_terminal_expect(t, "the 1 after it will be gone\r\n");
   chat_terminal_expect(t, "Hello!");
-  die_answering(t, "\025What is gust?\r", gust);
-  t = resume("512", "gust chat: session resumed: 2 turns, ");
+  end_answering(t, "\025What is gust?\r", gust, how);
+  t = resume(session, "512", "gust chat: session resumed: 2 turns, ");
   CHECK(!strstr(run_terminal_text(t), "never answered"));
   check_saved(t, "edited.txt", kept);
   chat_terminal_say(t, "/retry");
-  die_answering(t, "", who);
+  end_answering(t, "", who, how);
 
   /* So do turns that are dropped to make room; and a new message waits. */
-  t = resume("96", "gust chat: session resumed: 2 turns, ");
+  t = resume(session, "96", "gust chat: session resumed: 2 turns, ");
   check_saved(t, "retried.txt", kept);
   chat_terminal_say(t, "What is gust?");
   chat_terminal_expect(t, "; dropped the oldest ");
-  die_answering(t, "", gust);
-  t = resume("96", "gust chat: the last message was never answered; it waits for Enter\r\n");
+  end_answering(t, "", gust, how);
+  t = resume(session, "96",
+             "gust chat: the last message was never answered; it waits for Enter\r\n");
   run_terminal_type(t, "\025"); /* Ctrl-U */
   check_saved(t, "dropped.txt", kept);
+  chat_terminal_leave(t);
+  free(kept);
+}
+
+/* A request to end is no answer to the question, which stays: while the prompt is read. */
+static void test_end_reading(const char *text) {
+  char command[600];
+  run_terminal *t = resume("reading", "2048", "gust chat: new session: ");
+  snprintf(command, sizeof command, "/read %s", text);
+  chat_terminal_say(t, command);
+  chat_terminal_expect(t, CHAT_PROMPT);
+  chat_terminal_say(t, "What did it do?");
+  chat_terminal_expect(t, "reading the prompt");
+  chat_terminal_expect(t, "% [");
+  run_terminal_signal(t, RUN_TERMINATE);
+  CHECK_EQ_INT(run_terminal_finish(t), 128 + RUN_TERMINATE);
+  t = resume("reading", "2048",
+             "gust chat: the last message was never answered; it waits for Enter\r\n");
+  CHECK_CONTAINS(run_terminal_text(t), "What did it do?");
+  run_terminal_type(t, "\003"); /* Ctrl-C, for all of its lines */
+  chat_terminal_expect(t, "(Ctrl-D leaves)\r\n");
+  chat_terminal_expect(t, CHAT_PROMPT);
+  chat_terminal_leave(t);
+}
+
+/* Turns that were to make room come back when the answer does not begin. */
+static void test_stop_dropping(const char *text, const char *other) {
+  char command[600];
+  long fed, prompt;
+  run_terminal *t = resume("room", "512", "gust chat: new session: ");
+  snprintf(command, sizeof command, "/read %s", text);
+  chat_terminal_say(t, command);
+  chat_terminal_expect(t, CHAT_PROMPT);
+  chat_terminal_say(t, "What did it do?");
+  chat_terminal_numbers(t, &fed, &prompt);
+  char *kept = saved(t, "room-before.txt");
+  snprintf(command, sizeof command, "/read %s", other);
+  chat_terminal_say(t, command);
+  chat_terminal_expect(t, CHAT_PROMPT);
+  chat_terminal_say(t, "And then?");
+  chat_terminal_expect(t, "; dropped the oldest 1 turn (");
+  chat_terminal_expect(t, "reading the prompt");
+  chat_terminal_expect(t, "% [");
+  run_terminal_interrupt(t);
+  chat_terminal_expect(t,
+                       "stopped before the answer began; the message was not added, nothing was "
+                       "dropped, the ");
+  chat_terminal_expect(t, "And then?");
+  run_terminal_type(t, "\025");
+  check_saved(t, "room-after.txt", kept);
+  chat_terminal_leave(t);
+  t = resume("room", "512", "gust chat: session resumed: 1 turn, ");
+  check_saved(t, "room-resumed.txt", kept);
   chat_terminal_leave(t);
   free(kept);
 }
@@ -171,6 +236,15 @@ static void test_changed(void) {
   chat_terminal_expect(t, "  seed            99\r\n");
   chat_terminal_expect(t, "\r\n[1] user: Hello!\r\n\r\nassistant: Hi!\r\n> ");
   chat_terminal_leave(t);
+}
+
+/* A text of some 200 tokens. */
+static const char *long_text(const char *name, const char *sentence) {
+  char text[1024] = "";
+  for (int i = 0; i < 16; i++) strcat(text, sentence);
+  const char *path = check_temp_file(name);
+  check_write_file(path, text, strlen(text));
+  return path;
 }
 
 /* --- overflow ------------------------------------------------------------------------ */
@@ -236,12 +310,8 @@ static void test_policies(void) {
 /* --- Ctrl-C ----------------------------------------------------------------------------- */
 
 /* What was read before Ctrl-C is not read again. */
-static void test_stop_reading(void) {
-  const char *path = check_temp_file("long.txt");
-  static const char sentence[] = "The cat sat on the mat and looked at the dog. ";
-  char text[sizeof sentence * 16] = "", command[600];
-  for (int i = 0; i < 16; i++) strcat(text, sentence);
-  check_write_file(path, text, strlen(text));
+static void test_stop_reading(const char *path) {
+  char command[600];
   run_terminal *t = chat_terminal_start(run_gust_demo("f32"), "--temp", "0", "--cpu", "c",
                                         "--threads", "1", NULL);
   snprintf(command, sizeof command, "/read %s", path);
@@ -302,12 +372,21 @@ static void test_stop_answering(void) {
 
 int main(void) {
   chat_terminal_prepare();
+  const char *text = long_text("long.txt", "The cat sat on the mat and looked at the dog. ");
+  const char *other = long_text("other.txt", "A bird flew over the hill and sang to the moon. ");
   test_kill();
-  test_kill_edit();
+  test_end_edit("killed", RUN_KILL);
+  if (host_has_whole_terminals()) {
+    test_end_edit("ended", RUN_TERMINATE);
+    test_end_reading(text);
+  } else {
+    check_part_skipped("a request to end", "consoles here end programs without telling them");
+  }
   test_changed();
   test_question();
   test_policies();
-  test_stop_reading();
+  test_stop_reading(text);
+  test_stop_dropping(text, other);
   test_stop_answering();
   return check_finish();
 }

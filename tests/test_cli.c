@@ -715,6 +715,12 @@ static void test_interrupts(void) {
   CHECK_CONTAINS(result.err, " of 2000 tokens; nothing was written\n");
   CHECK(!host_exists(out));
   run_result_clear(&result);
+  logits[5] = "-"; /* which has begun to be written */
+  result = run_program_signalled(logits, 1000, RUN_INTERRUPT);
+  CHECK_EQ_INT(result.code, 128 + RUN_INTERRUPT);
+  CHECK(is_one_line(result.err));
+  CHECK_CONTAINS(result.err, " of 2000 tokens\n");
+  run_result_clear(&result);
   /* A long answer ends where it is, with a newline and without a word. */
   const char *run[] = {
       run_gust_binary(), "run", model,     "--quiet", "-p",      "Tell me a story.",

@@ -154,6 +154,54 @@ static void test_hostile_answer(void) {
 
 #endif
 
+/* Whatever ends a chat on a pipe in the middle of an answer: half of it is no answer, and
+ * the question stays in the session, also when that is opened where nothing can wait in an
+ * editor, until another message is taken. */
+#ifdef _WIN32
+static void test_cut_off(void) {
+  check_part_skipped("an answer cut off on a pipe", "needs a shell");
+}
+#else
+static void check_listed(const char *words) {
+  run_result list = run_gust("", "chat", "--list", (const char *)NULL);
+  CHECK_CONTAINS(list.out, words);
+  run_result_clear(&list);
+}
+
+static void talk(const char *model, const char *input, const char *out, const char *words) {
+  run_result result =
+      run_gust(input, "chat", model, "--session", "cut", "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK_EQ_STR(result.out, out);
+  CHECK_CONTAINS(result.err, words);
+  run_result_clear(&result);
+}
+
+static void test_cut_off(void) {
+  char line[1200];
+  const char *question = check_temp_file("question.txt"), *model = run_gust_demo("f32");
+  const char *argv[] = {"/bin/sh", "-c", line, NULL};
+  static const char never[] =
+      "gust chat: the last message was never answered and is not part of the conversation now\n";
+  check_write_file(question, "Who are you?\n", 13);
+  snprintf(line, sizeof line,
+           "exec $MESON_EXE_WRAPPER '%s' chat '%s' --temp 0 --session cut --quiet --cpu c "
+           "--threads 1 < '%s'",
+           run_gust_binary(), model, question);
+  run_terminal *terminal = run_terminal_start(argv);
+  expect(terminal, "I am");
+  run_terminal_interrupt(terminal);
+  expect(terminal, "gust chat: asked to end in the middle of an answer, which is not kept\r\n");
+  CHECK_EQ_INT(run_terminal_finish(terminal), 128 + RUN_INTERRUPT);
+  for (int i = 0; i < 2; i++) {
+    talk(model, "", "", never);
+    check_listed("  1 message  Who are you?\n");
+  }
+  talk(model, "Hello!\n", "Hi!\n", never);
+  check_listed("  2 messages  Hello!\n");
+}
+#endif
+
 /* What cannot be a session is refused in one line; a pipe knows no commands. */
 static void test_sessions(void) {
   const char *model = run_gust_demo("f32"), *path = check_temp_file("none.session");
@@ -170,6 +218,21 @@ static void test_sessions(void) {
   CHECK_EQ_STR(result.err, "");
   CHECK(result.out_bytes > 1); /* it was answered */
   run_result_clear(&result);
+}
+
+static void test_dangling_link(void) {
+  const char *link = check_temp_file("link.session"), *target = check_temp_file("nowhere.session");
+  if (!host_make_link(target, link)) {
+    check_part_skipped("a link to no file", "no link can be made");
+    return;
+  }
+  char words[400];
+  snprintf(words, sizeof words,
+           "gust chat: %s: this is a symbolic link to no file; it is left as it is: give another "
+           "--session\n",
+           link);
+  CHECK_GUST(1, "", words, "Hello!\n", "chat", run_gust_demo("f32"), "--session", link);
+  CHECK(!host_exists(target));
 }
 
 /* A request to end is no key: at a pipe any signal leaves. */
@@ -195,7 +258,9 @@ int main(void) {
   test_full_context();
   test_terminal();
   test_hostile_answer();
+  test_cut_off();
   test_sessions();
+  test_dangling_link();
   test_signals();
   return check_finish();
 }

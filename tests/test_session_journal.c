@@ -400,6 +400,10 @@ static void check_damaged_base(void) {
   data[second + 50] ^= 1; /* in the payload */
   check_write_file(path, data, bytes);
   free(data);
+  session_summary summary;
+  CHECK_EQ_INT(session_summary_read(&summary, path, &err), GUST_OK);
+  CHECK(summary.spoiled && !summary.damaged);
+  session_summary_clear(&summary);
   journal = open_or_die(path);
   CHECK_EQ_INT(session_journal_restore(journal, resumed, &count, &err), GUST_OK);
   CHECK_EQ_INT(count, 8);
@@ -489,6 +493,16 @@ static void check_other_model(void) {
   allowed.other_model = false;
   CHECK_EQ_INT(session_journal_open(&journal, path, other, &allowed, &err), GUST_OK);
   session_journal_close(journal);
+  /* One in which nothing was said is whoever's wants it. */
+  path = check_temp_file("nothing.session");
+  session_journal_close(open_or_die(path));
+  CHECK_EQ_INT(session_journal_open(&journal, path, other, &allowed, &err), GUST_OK);
+  CHECK_EQ_INT(notice_count, 0);
+  CHECK_EQ_INT(session_journal_add_message(journal, "user", "now", 3, &err), GUST_OK);
+  commit_or_die(journal, NULL);
+  session_journal_close(journal);
+  CHECK_EQ_INT(session_journal_open(&journal, path, model, &options, &err), GUST_E_ARGUMENT);
+  CHECK_CONTAINS(err.text, ": this session was held with another model, demo-q8.gust (");
   gust_model_close(other);
 }
 

@@ -200,8 +200,7 @@ static void made_first(void) {
   check_opened(THEIRS);
 }
 
-/* --- processes ---------------------------------------------------------------------------------
- */
+/* --- processes -------------------------------------------------------------------------- */
 
 /* Another process, which holds the session until it is killed. */
 static pid_t start_holder(void) {
@@ -248,8 +247,7 @@ static void held_by_another(void) {
   check_opened(THEIRS); /* a lock ends with its process */
 }
 
-/* --- conversions
- * ---------------------------------------------------------------------------------- */
+/* --- conversions ------------------------------------------------------------------------ */
 
 /* The partial file of a conversion is taken in the same way. */
 static void exclusive_files(void) {

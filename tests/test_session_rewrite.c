@@ -10,7 +10,9 @@
 #include "check.h"
 #include "checkpoint_maker.h"
 #include "cli/chat_transcript.h"
+#include "cli/commands.h"
 #include "cli/session_journal.h"
+#include "cli/session_records.h"
 #include "cli/terminal.h"
 #include "convert.h"
 #include "demo_model.h"
@@ -28,9 +30,10 @@ typedef enum fault { NONE, KILLED_BEFORE, KILLED_AFTER, FAILING } fault;
 
 static fault planned;
 static long countdown; /* the call that brings it to 0 is the one */
+static long lasting;   /* so many calls from there on */
 static long syncs_at_rename, syncs, renames;
-static bool unsynced,
-    cut_unsynced; /* something was written to a file of os.h; and then it was cut */
+static bool unsynced;     /* something was written to a file of os.h */
+static bool cut_unsynced; /* and then it was cut */
 
 /* NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
 bool __real_os_write_at(os_file file, const void *data, size_t bytes, uint64_t offset);
@@ -51,11 +54,12 @@ os_file __wrap_os_create_private(const char *path);
 static void plan(fault what, long call) {
   planned = what;
   countdown = call;
+  lasting = 1;
 }
 
 /* What happens to this call. */
 static fault take_fault(void) {
-  if (planned == NONE || --countdown != 0) return NONE;
+  if (planned == NONE || --countdown > 0 || countdown <= -lasting) return NONE;
   errno = ENOSPC;
   return planned;
 }
@@ -336,7 +340,8 @@ static void check_killed(const ripe *r) {
       session_journal_close(journal);
     }
   }
-  CHECK(seen[0] > 1 && seen[1] > 10 && seen[2] == 1 && left_beside > 10);
+  /* The last two: renamed, with its mark and then without. */
+  CHECK(seen[0] > 1 && seen[1] > 10 && seen[2] == 3 && left_beside > 10);
   free(beside);
 }
 
@@ -393,6 +398,81 @@ static void check_in_the_way(void) {
   session_journal_close(journal);
   host_remove(beside);
   free(beside);
+}
+
+static void check_file_is(const char *path, const char *data, size_t bytes) {
+  size_t found;
+  char *text = check_read_file(path, &found);
+  CHECK(found == bytes && memcmp(text, data, bytes) == 0);
+  free(text);
+}
+
+/* Only what a killed chat can have left is removed: not somebody's notes, nor a session, whether
+ * or not a chat has it open. */
+static void check_beside(const ripe *r) {
+  static const char notes[] = "GUSTS are due on Sunday: take the small boat.\n";
+  static const char zeros[40], began[] = "GUSTCHAT\1\0\0";
+  const struct {
+    const char *data;
+    size_t bytes;
+    bool stays;
+  } cases[] = {{notes, sizeof notes - 1, true},
+               {r->data, r->bytes, true},
+               {"", 0, false},
+               {zeros, sizeof zeros, false},
+               {began, sizeof began, false}};
+  const char *path = check_temp_file("beside.session");
+  char *beside = beside_of(path);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    check_write_file(path, r->data, r->bytes);
+    check_write_file(beside, cases[i].data, cases[i].bytes);
+    session_journal *journal = open_or_die(path), *other = NULL;
+    CHECK_EQ_INT(host_exists(beside), cases[i].stays);
+    if (cases[i].data == r->data) other = open_or_die(beside);
+    CHECK_EQ_INT(play(journal, r->turns + 1), GUST_OK);
+    CHECK_EQ_INT(notice_count, cases[i].stays);
+    if (cases[i].stays) {
+      CHECK_CONTAINS(notices,
+                     "beside.session.rewrite: cannot create the session: File exists; the "
+                     "session's file cannot be written anew and keeps growing");
+      check_file_is(beside, cases[i].data, cases[i].bytes);
+    }
+    session_journal_close(other);
+    session_journal_close(journal);
+    os_remove(beside);
+  }
+  free(beside);
+}
+
+/* A file that was killed between its renaming and the end of its mark is a session like any
+ * other; and one that is not renamed yet belongs to the chat that writes it. */
+static void check_mark(const ripe *r) {
+  gust_error err;
+  const char *path = check_temp_file("marked.session");
+  char *marked = malloc(r->bytes);
+  if (!marked) check_fatal("out of memory", path);
+  memcpy(marked, r->data, r->bytes);
+  marked[12] = 'R';
+  check_write_file(path, marked, r->bytes);
+  os_file held = os_open_update(path, &(uint64_t){0});
+  bool busy;
+  CHECK(os_lock(held, &busy));
+  session_file_remove_left(path);
+  CHECK(host_exists(path));
+  os_close(held);
+  session_summary summary;
+  CHECK_EQ_INT(session_summary_read(&summary, path, &err), GUST_OK);
+  CHECK(summary.messages == 2 * (size_t)r->turns && !summary.damaged);
+  session_summary_clear(&summary);
+  session_journal *journal = open_or_die(path);
+  CHECK(holds(journal, r->turns));
+  CHECK_EQ_INT(notice_count, 0);
+  session_journal_close(journal);
+  check_file_is(path, r->data, r->bytes);
+  check_write_file(path, marked, r->bytes);
+  session_file_remove_left(path);
+  CHECK(!host_exists(path));
+  free(marked);
 }
 
 /* A link stays one. */
@@ -462,9 +542,70 @@ static void check_sessions(void) {
   ripe r = ripen();
   check_killed(&r);
   check_failing(&r);
+  check_beside(&r);
+  check_mark(&r);
   check_link(&r);
   free(r.data);
 }
+
+/* --- leaving --------------------------------------------------------------------------------- */
+
+#ifdef _WIN32
+static void check_leaving(void) {
+  check_part_skipped("a chat that leaves unsaved", "its standard input cannot be led to a file");
+}
+#else
+/* A line that is answered while each call for writing fails, of so many. Returns the exit
+ * code and, to be freed, what was said. */
+static char *chat_failing(const char *path, long calls, int *code) {
+  const char *input = check_temp_file("line.txt"), *said = check_temp_file("said.txt");
+  char *words[] = {"chat", "--session", NULL, NULL, "--temp", "0", "--seed", "1", NULL};
+  size_t bytes;
+  char session[512], file[512];
+  snprintf(session, sizeof session, "%s", path);
+  snprintf(file, sizeof file, "%s", demo_model_path("q4"));
+  words[2] = session;
+  words[3] = file;
+  check_write_file(input, "Hello!\n", 7);
+  if (!freopen(input, "r", stdin)) check_fatal("no standard input", input);
+  int out = host_redirect(stdout, check_temp_file("out.txt")), err = host_redirect(stderr, said);
+  plan(calls ? FAILING : NONE, 1);
+  lasting = calls;
+  *code = command_chat.run(&command_chat, 7, words + 1);
+  plan(NONE, 0);
+  host_restore(stdout, out);
+  host_restore(stderr, err);
+  return check_read_file(said, &bytes);
+}
+
+/* What could not be saved is tried once more on the way out, and else called lost. */
+static void check_leaving(void) {
+  const char *path = check_temp_file("leaving.session");
+  static const char fails[] = "; the chat goes on and saving is tried again\n";
+  static const char again[] = "gust chat: the session is saved again\n";
+  static const char lost[] =
+      "leaving.session: cannot write the session: No space left on device; what was said since the "
+      "session was saved last is lost\n";
+  /* So many calls; the messages that are there afterwards. */
+  static const struct {
+    long calls;
+    int code;
+    size_t messages;
+  } cases[] = {{0, 0, 2}, {2, 0, 4}, {1000, 1, 4}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int code;
+    char *said = chat_failing(path, cases[i].calls, &code);
+    CHECK_EQ_INT(code, cases[i].code);
+    CHECK_EQ_INT(strstr(said, fails) != NULL, cases[i].calls > 0);
+    CHECK_EQ_INT(strstr(said, again) != NULL, cases[i].calls == 2);
+    CHECK_EQ_INT(strstr(said, lost) != NULL, cases[i].calls > 2);
+    free(said);
+    session_journal *journal = open_or_die(path);
+    CHECK_EQ_INT(session_journal_message_count(journal), cases[i].messages);
+    session_journal_close(journal);
+  }
+}
+#endif
 
 /* --- transcripts ----------------------------------------------------------------------------- */
 
@@ -476,6 +617,7 @@ static void check_transcript(void) {
   size_t bytes, files = check_files_in(check_temp());
   CHECK_EQ_INT(chat_messages_add(&messages, "user", "Hello!", 6, &err), GUST_OK);
   syncs = syncs_at_rename = 0;
+  unsynced = false; /* a mark may be lost */
   CHECK_EQ_INT(chat_transcript_save(&messages, path, &err), GUST_OK);
   CHECK_EQ_INT(syncs_at_rename, 1);
   CHECK(host_has_mode(path, 0600));
@@ -522,6 +664,7 @@ int main(int argc, char **argv) {
     check_part_skipped("sessions written anew", "a file that is open cannot be replaced");
   check_in_the_way();
   check_other_kv(replaces);
+  check_leaving();
   check_transcript();
   check_conversion();
   finish();

@@ -1,5 +1,6 @@
 #include "chat_commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,7 @@ static gust_status run_context(chat_state *chat, const char *argument, gust_erro
 
 /* --- changing the conversation ------------------------------------------------------ */
 
-/* Says what the next message will cost, and lets the session know. */
+/* Says what was changed, and lets the session know. */
 static void tell_changed(chat_state *chat, const char *what) {
   command_note(chat->command, "%s", what);
   chat_session_save(chat, false);
@@ -197,17 +198,25 @@ static gust_status run_edit(chat_state *chat, const char *argument, gust_error *
 
 /* --- files ----------------------------------------------------------------------------- */
 
+/* Whether a regular file or nothing may be replaced by /save, when need be after a
+ * question. One that cannot be read is there, too. */
+static bool may_replace(const chat_state *chat, const char *path) {
+  if (os_is_link(path))
+    return chat_state_confirm(chat, "that is a symbolic link; replace the link itself? [y/N] ");
+  FILE *there = os_fopen(path, "rb");
+  if (!there && (errno == ENOENT || errno == ENOTDIR)) return true;
+  if (there) fclose(there);
+  return chat_state_confirm(chat, "that file exists; replace it? [y/N] ");
+}
+
 static gust_status run_save(chat_state *chat, const char *argument, gust_error *err) {
   char *path = chat_transcript_path(argument);
   if (!path) return command_error(err, GUST_E_MEMORY, "no memory for a file's name");
   gust_status status = GUST_OK;
-  bool special = output_file_is_special(path); /* opening a pipe might wait for ever */
-  FILE *there = special ? NULL : os_fopen(path, "rb");
-  if (there) fclose(there);
-  if (special) {
+  if (output_file_is_special(path)) { /* opening a pipe might wait for ever */
     status = command_error(err, GUST_E_ARGUMENT, "%s: expected a regular file, found a %s", path,
                            os_is_folder(path) ? "folder" : "device or pipe");
-  } else if (there && !chat_state_confirm(chat, "that file exists; replace it? [y/N] ")) {
+  } else if (!may_replace(chat, path)) {
     command_note(chat->command, "nothing was saved");
   } else {
     status = chat_transcript_save(&chat->messages, path, err);
@@ -371,7 +380,7 @@ const chat_command chat_commands[] = {
 
 /* --- dispatch --------------------------------------------------------------------------- */
 
-static const chat_command *find_command(const char *name, size_t bytes) {
+const chat_command *chat_commands_find(const char *name, size_t bytes) {
   for (const chat_command *command = chat_commands; command->name; command++)
     if (strlen(command->name) == bytes && !memcmp(command->name, name, bytes)) return command;
   return NULL;
@@ -406,7 +415,7 @@ gust_status chat_commands_run(chat_state *chat, const char *line, size_t bytes, 
   const char *end = line + bytes, *name = line + 1, *argument = name;
   while (argument < end && !strchr(" \t\r\n", *argument)) argument++;
   size_t name_bytes = (size_t)(argument - name);
-  const chat_command *command = find_command(name, name_bytes);
+  const chat_command *command = chat_commands_find(name, name_bytes);
   if (!command) {
     command_note(chat->command,
                  "unknown command '/%.*s'; /help lists them, //%.*s... sends it as a message",

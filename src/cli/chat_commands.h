@@ -23,6 +23,9 @@ typedef struct chat_command {
 
 extern const chat_command chat_commands[];
 
+/* The command of that name, or NULL. */
+const chat_command *chat_commands_find(const char *name, size_t bytes);
+
 /* What else may begin with '/'. */
 #define CHAT_SLASH_HEAD "//TEXT"
 #define CHAT_SLASH_HELP "send a message that begins with '/'"

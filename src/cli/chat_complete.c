@@ -74,13 +74,6 @@ static void offer_files(const char *word, completion_list *list) {
   free(folder);
 }
 
-static const chat_command *command_of(const char *line, size_t name_bytes) {
-  for (const chat_command *command = chat_commands; command->name; command++)
-    if (strlen(command->name) == name_bytes && !memcmp(command->name, line + 1, name_bytes))
-      return command;
-  return NULL;
-}
-
 void chat_complete(void *user, const char *line, size_t bytes, size_t cursor,
                    completion_list *list) {
   (void)user, (void)bytes;
@@ -91,7 +84,7 @@ void chat_complete(void *user, const char *line, size_t bytes, size_t cursor,
     offer_names(line + 1, cursor - 1, list);
     return;
   }
-  const chat_command *command = command_of(line, name_end - 1);
+  const chat_command *command = chat_commands_find(line + 1, name_end - 1);
   size_t begin = name_end;
   while (begin < cursor && line[begin] == ' ') begin++;
   list->begin = begin;

@@ -74,29 +74,35 @@ gust_status chat_messages_set_system(chat_messages *messages, const char *conten
   return GUST_OK;
 }
 
-void chat_messages_remove(chat_messages *messages, size_t first, size_t count) {
-  if (count == 0) return;
-  for (size_t i = first; i < first + count; i++) free_content(&messages->items[i]);
+static void close_gap(chat_messages *messages, size_t first, size_t count) {
   memmove(messages->items + first, messages->items + first + count,
           (messages->count - first - count) * sizeof *messages->items);
   messages->count -= count;
 }
 
-gust_status chat_messages_cut(chat_messages *messages, size_t first, chat_messages *tail,
-                              gust_error *err) {
-  size_t count = messages->count - first;
-  if (!make_room(tail, count)) return no_memory(messages, err);
-  if (count) memcpy(tail->items, messages->items + first, count * sizeof *tail->items);
-  tail->count = count;
-  messages->count = first;
+void chat_messages_remove(chat_messages *messages, size_t first, size_t count) {
+  if (count == 0) return;
+  for (size_t i = first; i < first + count; i++) free_content(&messages->items[i]);
+  close_gap(messages, first, count);
+}
+
+gust_status chat_messages_cut(chat_messages *messages, size_t first, size_t count,
+                              chat_messages *away, gust_error *err) {
+  if (count == 0) return GUST_OK;
+  if (!make_room(away, count)) return no_memory(messages, err);
+  memcpy(away->items, messages->items + first, count * sizeof *away->items);
+  away->count = count;
+  close_gap(messages, first, count);
   return GUST_OK;
 }
 
-void chat_messages_join(chat_messages *messages, chat_messages *tail) {
-  if (tail->count)
-    memcpy(messages->items + messages->count, tail->items, tail->count * sizeof *tail->items);
-  messages->count += tail->count;
-  tail->count = 0;
+void chat_messages_paste(chat_messages *messages, size_t first, chat_messages *away) {
+  if (away->count == 0) return;
+  gust_message *gap = messages->items + first;
+  memmove(gap + away->count, gap, (messages->count - first) * sizeof *gap);
+  memcpy(gap, away->items, away->count * sizeof *gap);
+  messages->count += away->count;
+  away->count = 0;
 }
 
 void chat_messages_clear(chat_messages *messages) {

@@ -25,11 +25,12 @@ gust_status chat_messages_set_system(chat_messages *messages, const char *conten
 
 void chat_messages_remove(chat_messages *messages, size_t first, size_t count);
 
-/* Moves the messages from `first` on to the empty list `tail`, and back to the
- * end. Moving back cannot fail: there was room before. */
-gust_status chat_messages_cut(chat_messages *messages, size_t first, chat_messages *tail,
-                              gust_error *err);
-void chat_messages_join(chat_messages *messages, chat_messages *tail);
+/* Moves `count` messages from `first` on to the empty list `away`, and all of `away` back
+ * before message `first`. Moving back cannot fail where there are no more messages then
+ * than there once were: there was room. */
+gust_status chat_messages_cut(chat_messages *messages, size_t first, size_t count,
+                              chat_messages *away, gust_error *err);
+void chat_messages_paste(chat_messages *messages, size_t first, chat_messages *away);
 
 void chat_messages_clear(chat_messages *messages);
 

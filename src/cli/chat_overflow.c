@@ -42,9 +42,11 @@ gust_status chat_overflow_make_plan(chat_overflow_plan *plan, const chat_state *
 }
 
 /* The system message stays, whose turns these are not. */
-static void drop_turns(chat_state *chat, size_t turns) {
+static gust_status drop_turns(chat_state *chat, size_t turns, chat_messages *dropped,
+                              gust_error *err) {
   size_t first = chat_messages_first(&chat->messages);
-  chat_messages_remove(&chat->messages, first, chat_messages_turn(&chat->messages, turns) - first);
+  size_t count = chat_messages_turn(&chat->messages, turns) - first;
+  return chat_messages_cut(&chat->messages, first, count, dropped, err);
 }
 
 static const char *plural(size_t count) {
@@ -74,7 +76,8 @@ static bool may_drop(chat_state *chat, const chat_overflow_plan *plan) {
   return false;
 }
 
-gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *plan, bool *go) {
+gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *plan,
+                                 chat_messages *dropped, bool *go, gust_error *err) {
   *go = false;
   if (plan->after >= plan->capacity) {
     refuse(chat, plan);
@@ -91,6 +94,8 @@ gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *pla
         plan->turns, plural(plan->turns), plan->before - plan->after,
         chat_messages_first(&chat->messages) ? "; the system message stays" : "");
     if (!may_drop(chat, plan)) {
+      if (chat_state_must_end(chat))
+        return command_error(err, GUST_E_CANCELLED, "asked to end before the answer began");
       chat_state_complain(
           chat,
           "the message was not added and nothing was dropped; /context shows what is "
@@ -98,7 +103,8 @@ gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *pla
       chat->refused = true;
       return GUST_OK;
     }
-    drop_turns(chat, plan->turns);
+    gust_status status = drop_turns(chat, plan->turns, dropped, err);
+    if (status != GUST_OK) return status;
   }
   if (left < plan->reserve)
     chat_state_note(chat, "only %zu positions are left for the answer", left);

@@ -23,7 +23,8 @@ gust_status chat_overflow_make_plan(chat_overflow_plan *plan, const chat_state *
                                     gust_error *err);
 
 /* Says what the plan means and lets the user or the policy decide; *go says whether
- * the turn goes on, the turns having been dropped if any had to be. */
-gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *plan, bool *go);
+ * the turn goes on, the turns that have to go having been moved to `dropped`, an empty list. */
+gust_status chat_overflow_decide(chat_state *chat, const chat_overflow_plan *plan,
+                                 chat_messages *dropped, bool *go, gust_error *err);
 
 #endif

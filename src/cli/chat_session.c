@@ -8,6 +8,7 @@
 
 #include "chat_settings.h"
 #include "chat_status.h"
+#include "human.h"
 #include "os.h"
 #include "screen_text.h"
 #include "session_list.h"
@@ -21,35 +22,22 @@ static void on_notice(void *user, const char *line) {
   command_note(chat->command, "%s", line);
 }
 
-static const char *own_role(const char *role) {
-  static const char *const roles[] = {"system", "user", "assistant"};
-  for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-    if (!strcmp(role, roles[i])) return roles[i];
-  return "user"; /* the journal knows no others */
-}
-
 static gust_status take_messages(chat_state *chat, gust_error *err) {
   size_t count = session_journal_message_count(chat->journal);
   const gust_message *messages = session_journal_messages(chat->journal);
   gust_status status = GUST_OK;
   for (size_t i = 0; i < count && status == GUST_OK; i++)
-    status = chat_messages_add(&chat->messages, own_role(messages[i].role), messages[i].content,
+    status = chat_messages_add(&chat->messages, messages[i].role, messages[i].content,
                                messages[i].bytes, err);
   return status;
 }
 
-/* A question whose answer was never finished: it is asked again by hand. */
-static void take_back_question(chat_state *chat) {
-  chat_messages *messages = &chat->messages;
-  if (!messages->count || strcmp(messages->items[messages->count - 1].role, "user") != 0) return;
-  const gust_message *last = &messages->items[messages->count - 1];
-  bool waits = line_editor_prefill(chat->editor, last->content, last->bytes);
-  chat_state_note(chat, "the last message was never answered%s",
-                  waits ? "; it waits for Enter" : " and is not part of the conversation now");
-  chat_messages_remove(messages, messages->count - 1, 1);
+/* Whether it ends with a question whose answer was never finished. */
+static bool ends_unanswered(const chat_messages *messages) {
+  return messages->count && !strcmp(messages->items[messages->count - 1].role, "user");
 }
 
-static gust_status take_settings(chat_state *chat, gust_error *err) {
+static void take_settings(chat_state *chat) {
   for (const cli_option *option = sampling_options; option->name; option++) {
     const char *text = session_journal_setting(chat->journal, option->name);
     if (text && !chat_settings_given(chat, option)) chat_settings_read(chat, option, text);
@@ -58,13 +46,6 @@ static gust_status take_settings(chat_state *chat, gust_error *err) {
   uint64_t count;
   if (retries && options_read_count(retries, &count) && count < 1000000)
     chat->retries = (size_t)count;
-  (void)err;
-  return GUST_OK;
-}
-
-static const char *file_name(const char *path) {
-  const char *name = os_file_name(path);
-  return *name ? name : path;
 }
 
 gust_status chat_session_check(const char *name, gust_error *err) {
@@ -82,7 +63,7 @@ gust_status chat_session_check(const char *name, gust_error *err) {
 gust_status chat_session_open(chat_state *chat, const char *name, bool other_model,
                               gust_error *err) {
   char *path = NULL;
-  session_options options = {.model_name = file_name(chat->model_path),
+  session_options options = {.model_name = human_file_name(chat->model_path),
                              .other_model = other_model,
                              .notice = on_notice,
                              .user = chat};
@@ -91,13 +72,13 @@ gust_status chat_session_open(chat_state *chat, const char *name, bool other_mod
     status = session_journal_open(&chat->journal, path, chat->model, &options, err);
   free(path);
   if (status == GUST_OK) status = take_messages(chat, err);
-  if (status == GUST_OK) status = take_settings(chat, err);
-  if (status == GUST_OK) take_back_question(chat);
+  if (status == GUST_OK) take_settings(chat);
   return status;
 }
 
 gust_status chat_session_restore(chat_state *chat, gust_error *err) {
-  size_t positions = 0, turns = chat_messages_turns(&chat->messages);
+  size_t positions = 0;
+  size_t turns = chat_messages_turns(&chat->messages) - ends_unanswered(&chat->messages);
   gust_status status = session_journal_restore(chat->journal, chat->context, &positions, err);
   if (status != GUST_OK) return status;
   if (session_journal_is_new(chat->journal)) {
@@ -111,6 +92,18 @@ gust_status chat_session_restore(chat_state *chat, gust_error *err) {
   }
   chat_status_tell_window(chat);
   return GUST_OK;
+}
+
+void chat_session_take_back(chat_state *chat) {
+  chat_messages *messages = &chat->messages;
+  if (!ends_unanswered(messages)) return;
+  const gust_message *last = &messages->items[messages->count - 1];
+  if (line_editor_prefill(chat->editor, last->content, last->bytes))
+    chat_state_note(chat, "the last message was never answered; it waits for Enter");
+  else
+    command_note(chat->command,
+                 "the last message was never answered and is not part of the conversation now");
+  chat_messages_remove(messages, messages->count - 1, 1);
 }
 
 /* --- keeping ----------------------------------------------------------------------- */
@@ -148,17 +141,28 @@ static gust_status add_settings(chat_state *chat, gust_error *err) {
   return status;
 }
 
-void chat_session_save(chat_state *chat, bool cache) {
-  if (!chat->journal) return;
+/* Says when saving fails first, or `last`, and when it is done after all. */
+static void save(chat_state *chat, bool cache, bool last) {
   gust_error err;
   gust_status status = add_messages(chat, &err);
   if (status == GUST_OK) status = add_settings(chat, &err);
   if (status == GUST_OK)
     status = session_journal_commit(chat->journal, cache ? chat->context : NULL, &err);
-  if (status != GUST_OK && !chat->unsaved)
-    command_note(chat->command, "%s; the chat goes on and saving is tried again", err.text);
+  if (status != GUST_OK && (last || !chat->unsaved))
+    command_note(chat->command, "%s; %s", err.text,
+                 last ? "what was said since the session was saved last is lost"
+                      : "the chat goes on and saving is tried again");
   if (status == GUST_OK && chat->unsaved) command_note(chat->command, "the session is saved again");
   chat->unsaved = status != GUST_OK;
+}
+
+void chat_session_save(chat_state *chat, bool cache) {
+  if (chat->journal) save(chat, cache, false);
+}
+
+bool chat_session_save_last(chat_state *chat) {
+  if (chat->unsaved) save(chat, false, true);
+  return !chat->unsaved;
 }
 
 /* --- listing ------------------------------------------------------------------------ */
@@ -181,6 +185,7 @@ static bool print_entry(void *user, const session_entry *entry) {
     printf("  %zu message%s  ", summary->messages, summary->messages == 1 ? "" : "s");
     screen_text_excerpt(stdout, summary->first_line, strlen(summary->first_line), 60);
     if (summary->damaged) fputs("  (damaged at its end)", stdout);
+    if (summary->spoiled) fputs("  (part of its cache is damaged)", stdout);
   }
   putchar('\n');
   return false;

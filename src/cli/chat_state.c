@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interrupt.h"
+
+bool chat_state_must_end(const chat_state *chat) {
+  return interrupt_signal() && !(chat->interactive && interrupt_is_key());
+}
+
 gust_status chat_state_tokenize(const chat_state *chat, size_t skip, bool open_answer,
                                 int32_t **ids, size_t *count, gust_error *err) {
   const chat_messages *messages = &chat->messages;

@@ -41,6 +41,9 @@ typedef struct chat_state {
   size_t line;                  /* number of the line that is answered; 0: someone types */
 } chat_state;
 
+/* Whether a signal asks the program to end: any, but for Ctrl-C from someone who types. */
+bool chat_state_must_end(const chat_state *chat);
+
 /* The conversation's ids; `skip` of the oldest turns are left out. */
 gust_status chat_state_tokenize(const chat_state *chat, size_t skip, bool open_answer,
                                 int32_t **ids, size_t *count, gust_error *err);

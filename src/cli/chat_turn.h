@@ -5,9 +5,9 @@
 #include "chat_state.h"
 
 /* Each returns GUST_OK also when the turn was refused or stopped before its answer
- * began and the user was told: the conversation is then as it was, but for turns
- * that the user let go, and the message waits in the editor. A failure ends the
- * chat. */
+ * began and the user was told: the conversation is then as it was, and the message
+ * waits in the editor. A failure, or a request to end, ends the chat: a new message is
+ * then one that was never answered, finished turns are as they were. */
 
 /* Answers a new message, after the text of /read if there is some. */
 gust_status chat_turn_take(chat_state *chat, const char *text, size_t bytes, gust_error *err);

@@ -73,7 +73,7 @@ static bool is_blank(const char *line, size_t bytes) {
 /* What a signal means now: Ctrl-C from someone who types stops the answer or
  * does nothing but say how to leave; anything else ends the session. */
 static bool leaves(const chat_state *chat, bool at_prompt) {
-  if (!chat->interactive || !interrupt_is_key()) return true;
+  if (chat_state_must_end(chat)) return true;
   interrupt_clear();
   if (at_prompt)
     terminal_say(line_editor_is_editing(chat->editor) ? "(Ctrl-D leaves)\n"
@@ -112,7 +112,7 @@ static int converse(chat_state *chat, gust_error *err) {
     if (status != GUST_OK) return command_fail(chat->command, err);
     if (interrupt_signal() && leaves(chat, false)) return 128 + interrupt_signal();
   }
-  return (chat->refused && !chat->interactive) || chat->unsaved ? COMMAND_FAILURE : 0;
+  return chat->refused && !chat->interactive ? COMMAND_FAILURE : 0;
 }
 
 /* --- beginning ---------------------------------------------------------------------- */
@@ -163,8 +163,10 @@ static gust_status open_chat(chat_state *chat, const chat_values *values, gust_e
     status =
         chat_messages_set_system(&chat->messages, own->system.text, strlen(own->system.text), err);
   if (status == GUST_OK && chat->journal) status = chat_session_restore(chat, err);
-  if (status == GUST_OK) chat_session_save(chat, false);
-  return status;
+  if (status != GUST_OK) return status;
+  chat_session_save(chat, false);
+  chat_session_take_back(chat);
+  return GUST_OK;
 }
 
 /* What the option tables cannot say. Returns OPTIONS_GO or 2. */
@@ -203,6 +205,7 @@ static int chat(const cli_command *command, int argc, char **argv) {
     if (state.interactive)
       chat_state_note(&state, "/help lists commands, Ctrl-C stops an answer, Ctrl-D leaves");
     code = converse(&state, &err);
+    if (!chat_session_save_last(&state) && code == 0) code = COMMAND_FAILURE;
   }
   chat_state_clear(&state);
   return code;

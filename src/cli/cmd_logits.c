@@ -131,9 +131,8 @@ static gust_status write_pieces(logits_writer *writer, gust_context *context, co
     done += n;
     if (progress_update(progress, done, list->count) && done < list->count)
       return command_error(err, GUST_E_CANCELLED,
-                           "computing the logits was cancelled after %zu of %zu tokens; nothing "
-                           "was written",
-                           done, list->count);
+                           "computing the logits was cancelled after %zu of %zu tokens%s", done,
+                           list->count, writer->to_stdout ? "" : "; nothing was written");
   }
   return GUST_OK;
 }

@@ -189,8 +189,7 @@ void terminal_write(const char *data, size_t bytes) {
   }
 }
 
-/* --- the console's text ------------------------------------------------------------------------
- */
+/* --- the console's text ----------------------------------------------------------------- */
 
 /* Bytes that were made of the console's input and not taken yet. */
 static char held[4 * CONSOLE_UNITS];
@@ -228,8 +227,7 @@ static size_t take_held(char *data, size_t bytes) {
   return count;
 }
 
-/* --- the console key by key ---------------------------------------------------------------------
- */
+/* --- the console key by key ------------------------------------------------------------- */
 
 static bool is_raw, resized;
 static DWORD cooked; /* the mode as found; valid while is_raw */
@@ -340,8 +338,7 @@ raw_events raw_terminal_events(void) {
   return events;
 }
 
-/* --- waiting and reading -------------------------------------------------------------------------
- */
+/* --- waiting and reading ---------------------------------------------------------------- */
 
 static DWORD left_until(ULONGLONG end, bool forever) {
   if (forever) return INFINITE;

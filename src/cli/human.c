@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "os.h"
+
 char *human_bytes(char text[HUMAN_BYTES], double bytes) {
   static const char *const units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
   size_t unit = 0;
@@ -40,4 +42,9 @@ char *human_count(char text[HUMAN_BYTES], uint64_t count) {
   }
   *end = 0;
   return text;
+}
+
+const char *human_file_name(const char *path) {
+  const char *name = os_file_name(path);
+  return *name ? name : path;
 }

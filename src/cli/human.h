@@ -1,4 +1,4 @@
-/* Quantities as people read them. Each function fills `text` and returns it. */
+/* Quantities and names as people read them. Where there is a `text` it is filled and returned. */
 #ifndef GUST_CLI_HUMAN_H
 #define GUST_CLI_HUMAN_H
 
@@ -16,5 +16,8 @@ char *human_duration(char text[HUMAN_BYTES], double seconds);
 
 /* "7,241,732,096". */
 char *human_count(char text[HUMAN_BYTES], uint64_t count);
+
+/* What follows the last separator of a path, or all of it when nothing does. */
+const char *human_file_name(const char *path);
 
 #endif

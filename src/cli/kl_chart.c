@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "human.h"
-#include "os.h"
 #include "output_file.h"
 #include "portable_math.h"
 #include "utf8_check.h"
@@ -125,11 +124,6 @@ static void put_text(FILE *f, const char *text) {
   }
 }
 
-static const char *base_name(const char *path) {
-  const char *name = os_file_name(path);
-  return *name ? name : path;
-}
-
 static void put_head(FILE *f) {
   fprintf(f,
           "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
@@ -150,15 +144,15 @@ static void put_title(FILE *f, const evaluation_summary *s, const char *model,
                       const char *reference) {
   char count[HUMAN_BYTES];
   fputs("<title>KL divergence per token: ", f);
-  put_text(f, base_name(model));
+  put_text(f, human_file_name(model));
   fputs(" against ", f);
-  put_text(f, base_name(reference));
+  put_text(f, human_file_name(reference));
   fprintf(f, "</title>\n<rect class=\"paper\" width=\"%d\" height=\"%d\"/>\n", WIDTH, HEIGHT);
   fprintf(f, "<text class=\"ink\" x=\"%.0f\" y=\"26\" font-size=\"15\" font-weight=\"bold\">",
           LEFT);
-  put_text(f, base_name(model));
+  put_text(f, human_file_name(model));
   fputs(" against ", f);
-  put_text(f, base_name(reference));
+  put_text(f, human_file_name(reference));
   fprintf(f, "</text>\n<text class=\"dim\" x=\"%.0f\" y=\"46\">%s tokens, mean %.6f", LEFT,
           human_count(count, s->tokens), s->kl.mean);
   if (isfinite(s->kl.se)) fprintf(f, " \302\261 %.6f", s->kl.se);

@@ -200,8 +200,7 @@ static size_t usable_length(const session_cache *cache, size_t limit, uint32_t w
   return 0;
 }
 
-/* --- loading ------------------------------------------------------------------------------------
- */
+/* --- loading ---------------------------------------------------------------------------- */
 
 /* Loads positions [from, to) of one piece. *bad: it is damaged, or does not fit the
  * model. */
@@ -252,8 +251,7 @@ gust_status session_cache_load(session_cache *cache, const session_file *file,
   return GUST_OK;
 }
 
-/* --- appending ----------------------------------------------------------------------------------
- */
+/* --- appending -------------------------------------------------------------------------- */
 
 gust_status session_cache_append(session_cache *cache, session_file *file,
                                  const gust_context *context, uint32_t window, uint64_t fingerprint,

@@ -109,8 +109,7 @@ static gust_status add_model(session_journal *journal, gust_error *err) {
   return add_event(journal, &event, err);
 }
 
-/* --- reading a file ----------------------------------------------------------------------------
- */
+/* --- reading a file --------------------------------------------------------------------- */
 
 /* Where reading ended and why. */
 typedef struct scan_end {
@@ -183,6 +182,7 @@ static gust_status check_model(session_journal *journal, gust_error *err) {
   const session_content *content = &journal->content;
   const char *name = journal->options.model_name ? journal->options.model_name : "";
   if (content->fingerprint == journal->fingerprint) return GUST_OK;
+  if (content->message_count == 0) return add_model(journal, err); /* nothing was said */
   if (!journal->options.other_model)
     return command_error(err, GUST_E_ARGUMENT,
                          "%s: this session was held with another model, %s (%016llx), not %s "
@@ -222,7 +222,7 @@ static gust_status open_parts(session_journal *journal, gust_error *err) {
   if (status) return status;
   /* Also when the machine stopped while the first record was written. */
   if (!journal->content.has_model) return begin_new(journal, err);
-  os_remove(journal->beside); /* of a chat that was killed while it wrote that */
+  session_file_remove_left(journal->beside); /* by a chat that was killed while it wrote that */
   return check_model(journal, err);
 }
 
@@ -268,8 +268,7 @@ void session_journal_close(session_journal *journal) {
   free(journal);
 }
 
-/* --- asking --------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------- */
 
 bool session_journal_is_new(const session_journal *journal) {
   return journal->is_new;
@@ -290,8 +289,7 @@ bool session_journal_is_pending(const session_journal *journal) {
   return journal->pending.bytes > 0;
 }
 
-/* --- the cache
- * -------------------------------------------------------------------------------------- */
+/* --- the cache -------------------------------------------------------------------------- */
 
 static session_cache *cache_of(session_journal *journal, const gust_context *context) {
   return &journal->caches[gust_context_kv(context)];
@@ -323,8 +321,7 @@ gust_status session_journal_restore(session_journal *journal, gust_context *cont
   return GUST_OK;
 }
 
-/* --- committing
- * -------------------------------------------------------------------------------------- */
+/* --- committing ------------------------------------------------------------------------- */
 
 static gust_status commit_events(session_journal *journal, gust_error *err) {
   session_file *file = &journal->file;
@@ -421,8 +418,7 @@ gust_status session_journal_commit(session_journal *journal, const gust_context 
   return status;
 }
 
-/* --- summaries
- * ---------------------------------------------------------------------------------------- */
+/* --- summaries -------------------------------------------------------------------------- */
 
 /* The first line of a text for the screen: no control characters, whole UTF-8
  * characters, an ellipsis where it goes on. */
@@ -463,6 +459,12 @@ static gust_status summarize(session_summary *summary, session_content *content,
   return command_error(err, GUST_E_MEMORY, "%s: no memory", path);
 }
 
+/* Whether a chat has it open: then a record that is not whole may be on its way. */
+static bool is_held(const session_file *file) {
+  bool busy;
+  return !os_lock(file->handle, &busy) && busy;
+}
+
 gust_status session_summary_read(session_summary *summary, const char *path, gust_error *err) {
   session_file file;
   session_content content = {0};
@@ -474,7 +476,8 @@ gust_status session_summary_read(session_summary *summary, const char *path, gus
     status = command_error(err, GUST_E_FORMAT, "%s: damaged from its first record on", path);
   if (!status) status = summarize(summary, &content, path, err);
   summary->created = file.created;
-  summary->damaged = end.result != RECORD_END || end.spoiled > 0;
+  summary->damaged = end.result == RECORD_DAMAGED || (end.result == RECORD_TORN && !is_held(&file));
+  summary->spoiled = end.spoiled > 0;
   session_file_close(&file);
   session_content_clear(&content);
   if (status) session_summary_clear(summary);

@@ -13,7 +13,8 @@
  *     moved to FILE.damaged with a notice;
  *   - a damaged, missing or foreign part of the cache (another --kv, an earlier
  *     gust) only costs time: the messages are read again, with a notice;
- *   - a session of another model is refused unless the caller allows it;
+ *   - a session of another model is refused unless the caller allows it or it has no
+ *     messages;
  *   - a file that is no session is refused and left alone.
  * The cache is nothing but saved time: by the numerics contract reading the
  * messages again gives the same bits. */
@@ -49,8 +50,8 @@ void session_journal_close(session_journal *journal);
 bool session_journal_is_new(const session_journal *journal);
 const char *session_journal_path(const session_journal *journal);
 
-/* Role and content are owned by the journal and valid until the next event; the
- * role is one of "system", "user", "assistant". A conversation that ends with a
+/* The content is owned by the journal and valid until the next event; the role is a string
+ * literal, one of "system", "user", "assistant". A conversation that ends with a
  * user's message was interrupted before its answer was saved. */
 size_t session_journal_message_count(const session_journal *journal);
 const gust_message *session_journal_messages(const session_journal *journal);
@@ -101,9 +102,11 @@ typedef struct session_summary {
   uint64_t created; /* seconds since 1970 */
   size_t messages;
   bool damaged; /* some of it will be dropped when it is opened */
+  bool spoiled; /* part of its cache is damaged, and will be passed over */
 } session_summary;
 
-/* Reads a session without locking or changing it, and without reading its cache. */
+/* Reads a session without changing it, and without reading its cache; what a chat is just
+ * about to write does not count. */
 gust_status session_summary_read(session_summary *summary, const char *path, gust_error *err);
 void session_summary_clear(session_summary *summary);
 

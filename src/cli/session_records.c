@@ -8,6 +8,11 @@
 #define MAGIC "GUSTCHAT" /* 8 bytes, without the NUL */
 #define VERSION 1u
 #define PROLOGUE_BYTES 24u
+/* A byte of the prologue that is set in a file written to replace another and 0 in all
+ * others: it tells what a killed chat left beside a session from what is somebody's. It is
+ * set back only when the file has its place, so that no kill leaves one without it. */
+#define MARK_OFFSET 12u
+#define MARK 'R'
 
 /* Fields of a record's head. */
 #define HEAD_TYPE 0
@@ -75,6 +80,8 @@ static gust_status read_prologue(session_file *file, gust_error *err) {
                          "%s: expected version %u of a session, found %u; a newer gust wrote it",
                          file->path, VERSION, session_get32(bytes + 8));
   file->created = session_get64(bytes + 16);
+  file->has_mark = bytes[MARK_OFFSET] == MARK;
+  if (file->has_mark) bytes[MARK_OFFSET] = 0; /* the chain does not know it */
   file->chain = gust_checksum(bytes, sizeof bytes, 0);
   file->end = PROLOGUE_BYTES;
   return GUST_OK;
@@ -82,6 +89,12 @@ static gust_status read_prologue(session_file *file, gust_error *err) {
 
 static gust_status cannot_open(const session_file *file, const char *how, gust_error *err) {
   return errno == ENOTSUP ? refuse(file, "this is no regular file", err) : cannot(file, how, err);
+}
+
+/* Failing does no harm: the next chat has it gone. */
+static void remove_mark(session_file *file) {
+  if (file->has_mark) os_write_at(file->handle, "", 1, MARK_OFFSET);
+  file->has_mark = false;
 }
 
 /* Another chat may remove the file it made between our opening and our locking it, or
@@ -103,6 +116,7 @@ static gust_status open_locked(session_file *file, gust_error *err) {
     os_close(file->handle);
     file->handle = -1;
   }
+  if (os_is_link(file->path)) return refuse(file, "this is a symbolic link to no file", err);
   errno = EAGAIN;
   return cannot_open(file, "open or create", err);
 }
@@ -121,9 +135,11 @@ gust_status session_file_open(session_file *file, const char *path, bool to_writ
   if (!status && !os_file_bytes(file->handle, &file->bytes)) status = cannot(file, "open", err);
   if (status) return status;
   if (file->bytes > 0 || !to_write) status = read_prologue(file, err);
+  if (status || !to_write) return status;
   /* It may have been made by hand, or come from elsewhere. */
-  if (!status && to_write) os_make_private(file->handle);
-  return status;
+  os_make_private(file->handle);
+  remove_mark(file);
+  return GUST_OK;
 }
 
 void session_file_close(session_file *file) {
@@ -141,6 +157,7 @@ gust_status session_file_begin(session_file *file, uint64_t created, session_rec
   file->created = created;
   file->chain = gust_checksum(prologue, sizeof prologue, 0);
   file->end = PROLOGUE_BYTES;
+  if (file->has_mark) prologue[MARK_OFFSET] = MARK;
   gust_status status = GUST_OK;
   if (!os_write_at(file->handle, prologue, sizeof prologue, 0)) status = cannot(file, "write", err);
   if (!status) status = session_record_append(file, first, NULL, err);
@@ -275,9 +292,33 @@ gust_status session_file_sync(const session_file *file, gust_error *err) {
   return os_sync(file->handle) ? GUST_OK : cannot(file, "write", err);
 }
 
+/* What a process that is killed, or a machine that stops, while it writes a file to replace
+ * another may leave of it: nothing, zeros, or what begins with the marked prologue. */
+static bool is_left_over(os_file handle, uint64_t bytes) {
+  static const uint8_t head[MARK_OFFSET + 1] = {'G', 'U', 'S', 'T',     'C',
+                                                'H', 'A', 'T', VERSION, [MARK_OFFSET] = MARK};
+  uint8_t found[sizeof head];
+  gust_error err;
+  size_t count = bytes < sizeof head ? (size_t)bytes : sizeof head;
+  const session_file whole = {.handle = handle, .path = "", .bytes = bytes};
+  return (os_read_at(handle, found, count, 0) && memcmp(found, head, count) == 0) ||
+         only_zeros(&whole, &err) == RECORD_TORN;
+}
+
+void session_file_remove_left(const char *path) {
+  uint64_t bytes;
+  bool busy;
+  os_file handle = os_is_link(path) ? -1 : os_open_update(path, &bytes);
+  if (handle == -1) return;
+  if (os_lock(handle, &busy) && os_file_bytes(handle, &bytes) && is_left_over(handle, bytes) &&
+      os_is_at(handle, path))
+    os_remove(path);
+  os_close(handle);
+}
+
 gust_status session_file_create(session_file *fresh, const char *path, gust_error *err) {
-  os_remove(path);
-  *fresh = (session_file){.handle = os_create_private(path), .path = path};
+  session_file_remove_left(path);
+  *fresh = (session_file){.handle = os_create_private(path), .path = path, .has_mark = true};
   if (fresh->handle == -1) return cannot(fresh, "create", err);
   return lock(fresh, err);
 }
@@ -301,6 +342,7 @@ gust_status session_file_replace(session_file *file, session_file *fresh, gust_e
   *file = *fresh;
   file->path = path;
   fresh->handle = -1;
+  remove_mark(file);
   return GUST_OK;
 }
 

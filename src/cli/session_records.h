@@ -14,6 +14,7 @@ typedef enum session_record_type { SESSION_EVENTS = 1, SESSION_CACHE = 2 } sessi
 typedef struct session_file {
   os_file handle; /* -1: none */
   const char *path;
+  bool has_mark;    /* of a file written to replace another, until it has its place */
   bool is_made;     /* there was no such file before; only of one that is locked */
   uint64_t bytes;   /* of the file, when it was opened */
   uint64_t end;     /* behind the last good record */
@@ -73,14 +74,19 @@ gust_status session_file_sync(const session_file *file, gust_error *err);
 void session_file_rewind(session_file *file, uint64_t end, uint64_t chain);
 
 /* A second file, to be written in place of one that is open for writing: creates and
- * locks it, removing what a process that was killed left under that name. Whether or not it
- * succeeds, session_file_drop or session_file_replace follows. */
+ * locks it, removing what a process that was killed left under that name. Anything else that
+ * has the name stays, and that is an error. Whether or not it succeeds, session_file_drop or
+ * session_file_replace follows. */
 gust_status session_file_create(session_file *fresh, const char *path, gust_error *err);
 void session_file_drop(session_file *fresh);
 /* Puts `fresh` on the disk and under the name of `file`, which it then is: at no instant is
  * that name without a whole file, or the file without its lock. On failure `file` is as
  * before and `fresh` is dropped. */
 gust_status session_file_replace(session_file *file, session_file *fresh, gust_error *err);
+
+/* Removes what a process that was killed left under the name of such a second file, and
+ * nothing else: it bears a mark that is taken from it when it has its place. */
+void session_file_remove_left(const char *path);
 
 /* Cuts off what lies behind the last good record; with `keep` after copying it to a new
  * file beside it, whose name is put into kept[size]. */
