@@ -473,16 +473,20 @@ typedef enum gust_finish {
 
 /* One drawn id and its text: `bytes` of it, not NUL-terminated, none while half
  * a character waits. What still waits at the end comes with id -1. Return true
- * to stop. */
+ * to stop, after which it is not called again. */
 typedef bool gust_token_fn(void *user, int32_t id, const char *text, size_t bytes);
 
 /* Draws ids after what has been fed, handing each to `fn` (not NULL) and feeding
  * it, until an end. The end-of-sequence id is neither handed out nor fed; where
  * `fn` stops or the context is full, the last id handed out is not fed.
- * max_tokens 0 means no limit but the context. `finish` may be NULL. */
-GUST_API gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
-                                   gust_token_fn *fn, void *user, gust_finish *finish,
-                                   gust_error *err);
+ * `decoder` makes their text; NULL: one that begins with the first of them, as for an
+ * answer, and so drops a space there where the tokenizer's decoding does. Where they go
+ * on a text, push its ids to a decoder and give that one. It is finished at the end,
+ * except where `fn` stopped. max_tokens 0 means no limit but the context. `finish` may be
+ * NULL and is left as it was on failure. */
+GUST_API gust_status gust_generate(gust_context *context, gust_sampler *sampler,
+                                   gust_decoder *decoder, size_t max_tokens, gust_token_fn *fn,
+                                   void *user, gust_finish *finish, gust_error *err);
 
 #ifdef __cplusplus
 }

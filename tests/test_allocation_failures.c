@@ -146,7 +146,7 @@ static gust_status feed_and_generate(gust_context *context, gust_sampler *sample
   gust_status status =
       gust_tokenize(model, "ab a\xc3\xa4 ba", 8, GUST_TOKENIZE_BOS, &ids, &count, err);
   if (!status) status = gust_context_feed(context, ids, count, NULL, NULL, err);
-  if (!status) status = gust_generate(context, sampler, 8, take_id, NULL, NULL, err);
+  if (!status) status = gust_generate(context, sampler, NULL, 8, take_id, NULL, NULL, err);
   gust_free(ids);
   return status;
 }
