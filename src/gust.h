@@ -303,7 +303,8 @@ typedef struct gust_context_options {
                        fewer where memory has no room for those
                        (gust_context_capacity): as many as fit without swapping and leave
                        1/16 of what is available, at least 64 MiB, but not more than half of
-                       it. Memory is used as the sequence grows. */
+                       what there is beyond a context of one position. Memory is used as the
+                       sequence grows. */
   gust_kv kv;
   unsigned threads; /* 0: gust_default_threads() */
   const char *cpu;  /* fastest level to use, or NULL for the best there is */
@@ -317,8 +318,9 @@ typedef struct gust_context_memory {
   size_t positions;   /* the context's capacity */
   uint64_t cache;     /* keys and values of all positions; taken as the sequence grows */
   uint64_t scratch;   /* all else, taken at once: to compute in, stacks of threads */
-  uint64_t available; /* before the context is made, with free swap; 0: unknown, and
-                         everything counts as fitting that can be addressed */
+  uint64_t available; /* before the context is made; where positions are asked for, with
+                         free swap; 0: unknown, and everything counts as fitting that can
+                         be addressed */
   size_t most;        /* most positions that fit, with the same options, but not more than
                          asked for or, where that is 0, than the model's own limit */
   size_t most_q8;     /* the same with keys and values in q8 */
