@@ -267,7 +267,8 @@ typedef struct gust_message {
 
 /* Renders the model's chat template. With `open_answer` the prompt ends where
  * the assistant is to speak. Special tokens are read only in the template's
- * own text, never inside a message. *ids is to be freed. */
+ * own text, never inside a message. What the tokenizer puts before a text (<s>) goes
+ * before the prompt, unless the rendering begins with it. *ids is to be freed. */
 GUST_API gust_status gust_chat_tokenize(const gust_model *model, const gust_message *messages,
                                         size_t count, bool open_answer, int32_t **ids,
                                         size_t *id_count, gust_error *err);
@@ -377,7 +378,8 @@ GUST_API unsigned gust_context_threads(const gust_context *context);
 /* Forgets all but the first `length` ids. With sliding-window attention the
  * cache keeps little more than a window; when positions that would be needed
  * again are overwritten already, the context is emptied instead. The length
- * that is left is returned: `length`, or 0. */
+ * that is left is returned: `length`, or 0; with a `length` of all it holds or more
+ * nothing changes, and that is what it holds. */
 GUST_API size_t gust_context_truncate(gust_context *context, size_t length);
 
 /* Empties the context, feeds it the fixed prompt of docs/FORMAT.md (section rcpt),
