@@ -268,7 +268,7 @@ typedef struct gust_message {
 /* Renders the model's chat template. With `open_answer` the prompt ends where
  * the assistant is to speak. Special tokens are read only in the template's
  * own text, never inside a message. What the tokenizer puts before a text (<s>) goes
- * before the prompt, unless the rendering begins with it. *ids is to be freed. */
+ * before the prompt, unless the template writes it there itself. *ids is to be freed. */
 GUST_API gust_status gust_chat_tokenize(const gust_model *model, const gust_message *messages,
                                         size_t count, bool open_answer, int32_t **ids,
                                         size_t *id_count, gust_error *err);
