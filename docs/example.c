@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
   if (status == GUST_OK) status = gust_chat_tokenize(model, &question, 1, true, &ids, &count, &err);
   if (status == GUST_OK) status = gust_context_feed(context, ids, count, NULL, NULL, &err);
   if (status == GUST_OK)
-    status = gust_generate(context, sampler, 500, print_token, NULL, NULL, &err);
+    status = gust_generate(context, sampler, NULL, 500, print_token, NULL, NULL, &err);
 
   if (status == GUST_OK)
     printf("\n");

@@ -89,9 +89,9 @@ static void add_lanes(float *x, const float *y, size_t n) {
 static float softmax_lanes(float *p, const float *x, size_t n, float scale) {
   size_t whole = n / 16 * 16, rest = n - whole;
   vf largest = v_set1(-INFINITY);
-  for (size_t i = 0; i < whole; i += 16) largest = v_max(largest, v_load(x + i));
+  for (size_t i = 0; i < whole; i += 16) largest = v_max(v_load(x + i), largest);
   if (rest)
-    largest = v_max(largest, v_keep_range(v_load_n(x + whole, rest), 0, 0, rest, -INFINITY));
+    largest = v_max(v_keep_range(v_load_n(x + whole, rest), 0, 0, rest, -INFINITY), largest);
   vf top = v_set1(v_hmax(largest)), s = v_set1(scale), sum = v_set1(0);
   for (size_t i = 0; i < whole; i += 16) {
     vf e = v_exp(v_mul(v_sub(v_load(x + i), top), s));

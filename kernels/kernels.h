@@ -189,8 +189,8 @@ typedef struct gust_kernels {
   /* dst[0, head_dim) = weighted sum / sum of weights. */
   void (*attend_finish)(float *dst, const float *state, size_t head_dim);
 
-  /* p[i] = exp((x[i] - max x) * scale); returns the sum of p. n >= 1. dst may
-   * be x. */
+  /* p[i] = exp((x[i] - max x) * scale); returns the sum of p. NaN counts as less than
+   * everything and has p 0. n >= 1. p may be x. */
   float (*softmax)(float *p, const float *x, size_t n, float scale);
 
   /* The index of the largest of x, the first of equal ones; NaN counts as less than

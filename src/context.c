@@ -129,22 +129,16 @@ static size_t most_that_fit(const gust_context *like, const gust_context_options
 }
 
 /* Of what is available, what a context leaves alone that nobody gave a size: for all
- * else that runs. */
-static uint64_t headroom_of(uint64_t available) {
-  uint64_t headroom = available / 16;
+ * else that runs. `least` is what one position takes: more memory never makes for fewer,
+ * and none is refused that would fit. */
+static uint64_t headroom_of(uint64_t available, uint64_t least) {
+  uint64_t headroom = available / 16, most = available > least ? (available - least) / 2 : 0;
   if (headroom < MIN_HEADROOM) headroom = MIN_HEADROOM;
-  return headroom < available / 2 ? headroom : available / 2;
+  return headroom < most ? headroom : most;
 }
 
 static uint64_t no_more_than(uint64_t available, uint64_t limit) {
   return limit && (available == 0 || limit < available) ? limit : available;
-}
-
-/* The capacity where it is left open: as much as fits without swapping, and leaves room. */
-static size_t default_positions(const gust_context *c, const gust_context_options *o,
-                                size_t limit) {
-  uint64_t available = no_more_than(os_available_memory(), o->memory);
-  return most_that_fit(c, o, o->kv, limit, available - headroom_of(available));
 }
 
 /* Plans what the options ask for, whether it fits or not. */
@@ -156,14 +150,19 @@ static gust_status plan(gust_context *c, const gust_context_options *o, gust_con
   if (limit > MAX_POSITIONS) limit = MAX_POSITIONS;
   if (o->positions) limit = o->positions;
   c->threads = o->threads ? o->threads : gust_default_threads();
-  uint64_t available = no_more_than(os_available_with_swap(), o->memory);
+  /* A size that was asked for may be slow; one that is left open does not swap. */
+  uint64_t available =
+      no_more_than(o->positions ? os_available_with_swap() : os_available_memory(), o->memory);
   *memory = (gust_context_memory){
       .available = available,
       .most = most_that_fit(c, o, o->kv, limit, available),
       .most_q8 = most_that_fit(c, o, GUST_KV_Q8, limit, available),
   };
-  size_t open = o->positions == 0 ? default_positions(c, o, limit) : 0;
-  memory->positions = open ? open : limit;
+  memory->positions = limit;
+  if (o->positions == 0 && memory->most) {
+    uint64_t room = available - headroom_of(available, plan_sizes(c, o, 1));
+    memory->positions = most_that_fit(c, o, o->kv, limit, room);
+  }
   uint64_t bytes = plan_sizes(c, o, memory->positions);
   memory->scratch = lay_out_scratch(c, NULL) + overhead_of(c);
   memory->cache = bytes - memory->scratch;

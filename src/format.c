@@ -3,6 +3,7 @@
 #include "format.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,6 +107,68 @@ gust_status gust_config_check(const gust_config *c, const char *where, gust_erro
                      "%s: rms_norm_eps: expected a number from 0 to 1, found %g", where,
                      (double)c->norm_eps);
   return check_ids(c, where, err);
+}
+
+/* --- the tensors of a model ---------------------------------------------------- */
+
+#define LAYERS "model.layers."
+#define LAYER_TENSORS ((size_t)GUST_ROLE_FINAL_NORM - GUST_ROLE_ATTENTION_NORM)
+
+static gust_tensor_spec make_spec(const gust_config *c, gust_tensor_role role, uint32_t layer) {
+  uint64_t hidden = c->hidden_size, ffn = c->intermediate_size, vocab = c->vocab_size;
+  uint64_t q = (uint64_t)c->heads * c->head_dim, kv = (uint64_t)c->kv_heads * c->head_dim;
+  const struct {
+    const char *name;
+    uint64_t rows, columns; /* columns 0: a vector */
+  } tensors[GUST_ROLE_COUNT] = {
+      [GUST_ROLE_EMBEDDING] = {"model.embed_tokens", vocab, hidden},
+      [GUST_ROLE_ATTENTION_NORM] = {"input_layernorm", hidden, 0},
+      [GUST_ROLE_Q] = {"self_attn.q_proj", q, hidden},
+      [GUST_ROLE_K] = {"self_attn.k_proj", kv, hidden},
+      [GUST_ROLE_V] = {"self_attn.v_proj", kv, hidden},
+      [GUST_ROLE_O] = {"self_attn.o_proj", hidden, q},
+      [GUST_ROLE_FFN_NORM] = {"post_attention_layernorm", hidden, 0},
+      [GUST_ROLE_GATE] = {"mlp.gate_proj", ffn, hidden},
+      [GUST_ROLE_UP] = {"mlp.up_proj", ffn, hidden},
+      [GUST_ROLE_DOWN] = {"mlp.down_proj", hidden, ffn},
+      [GUST_ROLE_FINAL_NORM] = {"model.norm", hidden, 0},
+      [GUST_ROLE_HEAD] = {"lm_head", vocab, hidden},
+  };
+  uint64_t columns = tensors[role].columns;
+  gust_tensor_spec spec = {.role = role,
+                           .layer = layer,
+                           .rank = columns ? 2 : 1,
+                           .shape = {tensors[role].rows, columns ? columns : 1}};
+  if (role >= GUST_ROLE_ATTENTION_NORM && role <= GUST_ROLE_DOWN)
+    snprintf(spec.name, sizeof spec.name, LAYERS "%u.%s.weight", layer, tensors[role].name);
+  else
+    snprintf(spec.name, sizeof spec.name, "%s.weight", tensors[role].name);
+  return spec;
+}
+
+size_t gust_config_tensor_count(const gust_config *c) {
+  return c->layers * LAYER_TENSORS + (c->tied_head ? 2 : 3);
+}
+
+gust_tensor_spec gust_config_tensor(const gust_config *c, size_t index) {
+  size_t in_layers = c->layers * LAYER_TENSORS;
+  if (index == 0) return make_spec(c, GUST_ROLE_EMBEDDING, 0);
+  index--;
+  if (index >= in_layers)
+    return make_spec(c, (gust_tensor_role)(GUST_ROLE_FINAL_NORM + (index - in_layers)), 0);
+  return make_spec(c, (gust_tensor_role)(GUST_ROLE_ATTENTION_NORM + index % LAYER_TENSORS),
+                   (uint32_t)(index / LAYER_TENSORS));
+}
+
+bool gust_config_find_tensor(const gust_config *c, const char *name, gust_tensor_spec *spec) {
+  const size_t prefix = strlen(LAYERS);
+  unsigned long layer = strncmp(name, LAYERS, prefix) ? 0 : strtoul(name + prefix, NULL, 10);
+  if (layer >= c->layers) return false;
+  for (int role = 0; role < (c->tied_head ? GUST_ROLE_HEAD : GUST_ROLE_COUNT); role++) {
+    *spec = make_spec(c, (gust_tensor_role)role, (uint32_t)layer);
+    if (strcmp(spec->name, name) == 0) return true;
+  }
+  return false;
 }
 
 /* --- tensors ----------------------------------------------------------------- */

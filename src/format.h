@@ -111,6 +111,37 @@ typedef struct gust_header {
  * products below 2^48 ...). `where` begins the error's line. */
 gust_status gust_config_check(const gust_config *config, const char *where, gust_error *err);
 
+/* What a tensor is for; those of a layer from GUST_ROLE_ATTENTION_NORM to GUST_ROLE_DOWN. */
+typedef enum gust_tensor_role {
+  GUST_ROLE_EMBEDDING,
+  GUST_ROLE_ATTENTION_NORM,
+  GUST_ROLE_Q,
+  GUST_ROLE_K,
+  GUST_ROLE_V,
+  GUST_ROLE_O,
+  GUST_ROLE_FFN_NORM,
+  GUST_ROLE_GATE,
+  GUST_ROLE_UP,
+  GUST_ROLE_DOWN,
+  GUST_ROLE_FINAL_NORM,
+  GUST_ROLE_HEAD
+} gust_tensor_role;
+#define GUST_ROLE_COUNT 12
+
+/* A tensor that a model has. */
+typedef struct gust_tensor_spec {
+  char name[64];
+  gust_tensor_role role;
+  uint32_t layer, rank;
+  uint64_t shape[2];
+} gust_tensor_spec;
+
+/* The tensors of a checked configuration: how many, those by number, in the order of
+ * docs/FORMAT.md, and the one of a name; false: there is none. */
+size_t gust_config_tensor_count(const gust_config *config);
+gust_tensor_spec gust_config_tensor(const gust_config *config, size_t index);
+bool gust_config_find_tensor(const gust_config *config, const char *name, gust_tensor_spec *spec);
+
 /* Bytes of a tensor in the file; false when the shape is 0 or too large.
  * Rank 2: rows padded to 16, columns to 128, in panels, then row codes where the
  * type has them (kernels/panel.h); rank 1: f32, length padded to 128. */

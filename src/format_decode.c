@@ -2,6 +2,7 @@
  * passed: lengths are checked against what is left before they are used, and
  * counts against the least bytes their entries take. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,6 +148,12 @@ static gust_status decode_config(gust_decoding *d, gust_cursor c) {
     return gust_fail(d->err, GUST_E_UNSUPPORTED,
                      "%s: section CONF: expected flags 0 or 1, found 0x%x; use a newer gust",
                      d->path, flags);
+  for (uint32_t i = config->eos_count; i < GUST_MAX_EOS; i++)
+    if (config->eos_ids[i])
+      return gust_fail(
+          d->err, GUST_E_FORMAT,
+          "%s: section CONF: expected 0 past its %u end-of-sequence ids, found %d; " DAMAGED,
+          d->path, config->eos_count, (int)config->eos_ids[i]);
   return gust_config_check(config, d->path, d->err);
 }
 
@@ -455,6 +462,21 @@ static const struct section {
 };
 #define SECTION_COUNT (sizeof sections / sizeof *sections)
 
+/* As its four letters, or as a number when it is none. */
+static void spell_tag(uint32_t tag, char spelled[16]) {
+  char letters[5] = "";
+  for (int i = 0; i < 4; i++) {
+    uint32_t c = tag >> 8 * i & 0xff;
+    bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+    if (!letter) {
+      snprintf(spelled, 16, "tag 0x%08x", (unsigned)tag);
+      return;
+    }
+    letters[i] = (char)c;
+  }
+  snprintf(spelled, 16, "'%s'", letters);
+}
+
 static gust_status decode_section(gust_decoding *d, uint32_t tag, gust_cursor payload,
                                   unsigned *seen) {
   for (size_t i = 0; i < SECTION_COUNT; i++) {
@@ -468,10 +490,10 @@ static gust_status decode_section(gust_decoding *d, uint32_t tag, gust_cursor pa
   }
   /* A small first letter marks what readers that do not know it may skip. */
   if ((tag & 0xff) >= 'a' && (tag & 0xff) <= 'z') return GUST_OK;
+  char spelled[16];
+  spell_tag(tag, spelled);
   return gust_fail(d->err, GUST_E_UNSUPPORTED,
-                   "%s: expected known sections, found '%c%c%c%c'; use a newer gust", d->path,
-                   (int)(tag & 0xff), (int)(tag >> 8 & 0xff), (int)(tag >> 16 & 0xff),
-                   (int)(tag >> 24));
+                   "%s: expected known sections, found %s; use a newer gust", d->path, spelled);
 }
 
 static gust_status decode_sections(gust_decoding *d, gust_cursor c) {

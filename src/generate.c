@@ -29,20 +29,23 @@ static gust_status step(gust_context *context, gust_sampler *sampler, gust_decod
   return gust_context_feed(context, &id, 1, NULL, NULL, err);
 }
 
-gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
-                          gust_token_fn *fn, void *user, gust_finish *finish, gust_error *err) {
-  gust_decoder *decoder;
+gust_status gust_generate(gust_context *context, gust_sampler *sampler, gust_decoder *decoder,
+                          size_t max_tokens, gust_token_fn *fn, void *user, gust_finish *finish,
+                          gust_error *err) {
+  gust_decoder *own = NULL;
   gust_finish end = GUST_FINISH_LIMIT;
   bool over = false;
-  gust_status status = gust_decoder_create(&decoder, context->model, err);
+  gust_status status = decoder ? GUST_OK : gust_decoder_create(&own, context->model, err);
+  if (own) decoder = own;
   for (size_t n = 0; !status && !over && (max_tokens == 0 || n < max_tokens); n++)
     status = step(context, sampler, decoder, fn, user, &over, &end, err);
   if (!status && !over) end = GUST_FINISH_LIMIT;
   const char *text;
-  size_t bytes;
-  if (!status) status = gust_decoder_finish(decoder, &text, &bytes, err);
+  size_t bytes = 0;
+  if (!status && end != GUST_FINISH_CALLBACK)
+    status = gust_decoder_finish(decoder, &text, &bytes, err);
   if (!status && bytes) fn(user, -1, text, bytes);
-  gust_decoder_destroy(decoder);
-  if (finish) *finish = end;
+  gust_decoder_destroy(own);
+  if (!status && finish) *finish = end;
   return status;
 }

@@ -267,7 +267,8 @@ typedef struct gust_message {
 
 /* Renders the model's chat template. With `open_answer` the prompt ends where
  * the assistant is to speak. Special tokens are read only in the template's
- * own text, never inside a message. *ids is to be freed. */
+ * own text, never inside a message. What the tokenizer puts before a text (<s>) goes
+ * before the prompt, unless the template writes it there itself. *ids is to be freed. */
 GUST_API gust_status gust_chat_tokenize(const gust_model *model, const gust_message *messages,
                                         size_t count, bool open_answer, int32_t **ids,
                                         size_t *id_count, gust_error *err);
@@ -303,7 +304,8 @@ typedef struct gust_context_options {
                        fewer where memory has no room for those
                        (gust_context_capacity): as many as fit without swapping and leave
                        1/16 of what is available, at least 64 MiB, but not more than half of
-                       it. Memory is used as the sequence grows. */
+                       what there is beyond a context of one position. Memory is used as the
+                       sequence grows. */
   gust_kv kv;
   unsigned threads; /* 0: gust_default_threads() */
   const char *cpu;  /* fastest level to use, or NULL for the best there is */
@@ -317,8 +319,9 @@ typedef struct gust_context_memory {
   size_t positions;   /* the context's capacity */
   uint64_t cache;     /* keys and values of all positions; taken as the sequence grows */
   uint64_t scratch;   /* all else, taken at once: to compute in, stacks of threads */
-  uint64_t available; /* before the context is made, with free swap; 0: unknown, and
-                         everything counts as fitting that can be addressed */
+  uint64_t available; /* before the context is made; where positions are asked for, with
+                         free swap; 0: unknown, and everything counts as fitting that can
+                         be addressed */
   size_t most;        /* most positions that fit, with the same options, but not more than
                          asked for or, where that is 0, than the model's own limit */
   size_t most_q8;     /* the same with keys and values in q8 */
@@ -375,7 +378,8 @@ GUST_API unsigned gust_context_threads(const gust_context *context);
 /* Forgets all but the first `length` ids. With sliding-window attention the
  * cache keeps little more than a window; when positions that would be needed
  * again are overwritten already, the context is emptied instead. The length
- * that is left is returned: `length`, or 0. */
+ * that is left is returned: `length`, or 0; with a `length` of all it holds or more
+ * nothing changes, and that is what it holds. */
 GUST_API size_t gust_context_truncate(gust_context *context, size_t length);
 
 /* Empties the context, feeds it the fixed prompt of docs/FORMAT.md (section rcpt),
@@ -473,16 +477,20 @@ typedef enum gust_finish {
 
 /* One drawn id and its text: `bytes` of it, not NUL-terminated, none while half
  * a character waits. What still waits at the end comes with id -1. Return true
- * to stop. */
+ * to stop, after which it is not called again. */
 typedef bool gust_token_fn(void *user, int32_t id, const char *text, size_t bytes);
 
 /* Draws ids after what has been fed, handing each to `fn` (not NULL) and feeding
  * it, until an end. The end-of-sequence id is neither handed out nor fed; where
  * `fn` stops or the context is full, the last id handed out is not fed.
- * max_tokens 0 means no limit but the context. `finish` may be NULL. */
-GUST_API gust_status gust_generate(gust_context *context, gust_sampler *sampler, size_t max_tokens,
-                                   gust_token_fn *fn, void *user, gust_finish *finish,
-                                   gust_error *err);
+ * `decoder` makes their text; NULL: one that begins with the first of them, as for an
+ * answer, and so drops a space there where the tokenizer's decoding does. Where they go
+ * on a text, push its ids to a decoder and give that one. It is finished at the end,
+ * except where `fn` stopped. max_tokens 0 means no limit but the context. `finish` may be
+ * NULL and is left as it was on failure. */
+GUST_API gust_status gust_generate(gust_context *context, gust_sampler *sampler,
+                                   gust_decoder *decoder, size_t max_tokens, gust_token_fn *fn,
+                                   void *user, gust_finish *finish, gust_error *err);
 
 #ifdef __cplusplus
 }

@@ -5,7 +5,6 @@
 
 /* --- Strings --- */
 
-/* Python's soft_str: filters take anything that prints; methods a string. */
 static bool change_case(jinja_session *j, const jinja_value *self, jinja_case how,
                         jinja_value *out) {
   jinja_string s;

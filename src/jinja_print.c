@@ -14,6 +14,9 @@ static bool put_text(jinja_session *j, jinja_builder *b, const char *text) {
 
 /* --- Numbers --- */
 
+/* Steps that finding the fewest digits of a float is worth. */
+#define FLOAT_COST 64u
+
 /* printf and strtod follow the process's locale; templates do not. */
 static char decimal_point(void) {
   char half[8];
@@ -25,13 +28,14 @@ bool jinja_parse_float(jinja_string s, double *out) {
   char text[401];
   if (s.count == 0 || s.count >= sizeof text) return false;
   bool digits = false;
+  char point = decimal_point();
   for (size_t i = 0; i < s.count; i++) {
     char c = s.bytes[i];
     if (c >= '0' && c <= '9')
       digits = true;
     else if (!strchr("+-.eE", c) || c == 0)
       return false;
-    text[i] = c == '.' ? decimal_point() : c;
+    text[i] = c == '.' ? point : c;
   }
   text[s.count] = 0;
   char *end;
@@ -57,12 +61,13 @@ static void format_float(double real, char out[40]) {
     int decimals = digits - 1 - exponent;
     snprintf(out, 40, "%.*f", decimals < 1 ? 1 : decimals, real);
   }
-  for (char *p = out; *p; p++)
-    if (*p == decimal_point()) *p = '.';
+  char *point = strchr(out, decimal_point());
+  if (point) *point = '.';
 }
 
 static bool put_number(jinja_session *j, jinja_builder *b, const jinja_value *value) {
   char text[40];
+  if (value->kind == JINJA_FLOAT && !jinja_charge(j, FLOAT_COST)) return false;
   if (value->kind == JINJA_FLOAT)
     format_float(value->real, text);
   else

@@ -72,6 +72,7 @@ static bool bind_parameters(jinja_session *j, const jinja_macro *macro,
                             const jinja_arguments *arguments, jinja_scope *scope) {
   size_t used = 0, position = 0;
   for (const jinja_node *p = macro->node->first; p; p = p->next, position++) {
+    if (!jinja_charge(j, arguments->count)) return false;
     jinja_value value = jinja_undefined(p->name);
     bool given = false;
     for (size_t i = 0; i < arguments->count && !given; i++) {
@@ -95,8 +96,7 @@ bool jinja_call_macro(jinja_session *j, const jinja_macro *macro, const jinja_ar
   jump jumped = JUMP_NONE;
   jinja_scope *scope = jinja_new_scope(j, macro->scope);
   jinja_builder b = {.limit = JINJA_MAX_OUTPUT};
-  if (!scope || !jinja_charge(j, arguments->count) ||
-      !bind_parameters(j, macro, arguments, scope) ||
+  if (!scope || !bind_parameters(j, macro, arguments, scope) ||
       !run(j, macro->node->list, scope, &b, &jumped))
     return false;
   *out = jinja_str(jinja_built(&b));

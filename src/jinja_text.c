@@ -2,32 +2,19 @@
 
 #include <string.h>
 
+#include "unicode_classes.h"
+
 /* --- Characters --- */
 
 size_t jinja_char_bytes(jinja_string s, size_t at) {
-  const uint8_t *p = (const uint8_t *)s.bytes + at;
-  size_t left = s.count - at;
-  if (p[0] < 0xc2 || p[0] > 0xf4) return 1;
-  size_t bytes = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-  if (left < bytes) return 1;
-  for (size_t i = 1; i < bytes; i++)
-    if ((p[i] & 0xc0) != 0x80) return 1;
-  /* Overlong forms, surrogates and what lies past U+10FFFF. */
-  if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-      (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-    return 1;
-  return bytes;
+  uint32_t point;
+  size_t bytes = gust_utf8_decode(s.bytes + at, s.count - at, &point);
+  return bytes ? bytes : 1;
 }
 
 uint32_t jinja_char(jinja_string s, size_t at) {
-  const uint8_t *p = (const uint8_t *)s.bytes + at;
-  switch (jinja_char_bytes(s, at)) {
-    case 1: return p[0] < 0x80 ? p[0] : 0xfffd;
-    case 2: return (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
-    case 3: return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
-    default:
-      return (p[0] & 0x07u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
-  }
+  uint32_t point;
+  return gust_utf8_decode(s.bytes + at, s.count - at, &point) ? point : 0xfffd;
 }
 
 size_t jinja_encode_char(uint32_t point, char out[4]) {
@@ -139,8 +126,9 @@ static bool in_set(jinja_string s, size_t at, const jinja_string *set) {
 bool jinja_strip(jinja_session *j, jinja_string s, const jinja_string *set, bool left, bool right,
                  jinja_string *out) {
   size_t begin = 0, end = s.count, cost = set ? 1 + set->count : 1;
-  while (left && begin < end && in_set(s, begin, set)) {
+  while (left && begin < end) {
     if (!jinja_charge(j, cost)) return false;
+    if (!in_set(s, begin, set)) break;
     begin += jinja_char_bytes(s, begin);
   }
   while (right && begin < end) {

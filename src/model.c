@@ -12,109 +12,95 @@
 /* Verification reads in parts of this size, so that progress shows. */
 #define VERIFY_PART (4u << 20)
 
-#define EMBEDDING "model.embed_tokens.weight"
-
 /* --- typed views ------------------------------------------------------------- */
 
-static const gust_tensor *find_tensor(const gust_header *header, const char *name) {
-  for (size_t i = 0; i < header->tensor_count; i++)
-    if (strcmp(header->tensors[i].name, name) == 0) return &header->tensors[i];
+/* Looks first where it stands in files that gust wrote. */
+static const gust_tensor *find_tensor(const gust_header *header, const char *name, size_t index) {
+  for (size_t i = 0; i < header->tensor_count; i++) {
+    const gust_tensor *tensor = &header->tensors[(index + i) % header->tensor_count];
+    if (strcmp(tensor->name, name) == 0) return tensor;
+  }
   return NULL;
 }
 
-static gust_status get_tensor(const gust_model *model, const char *path, const char *name,
-                              uint32_t rank, uint64_t rows, uint64_t columns,
-                              const gust_tensor **tensor, gust_error *err) {
-  const gust_tensor *found = find_tensor(&model->header, name);
-  if (!found)
-    return gust_fail(err, GUST_E_FORMAT, "%s: tensor %s is missing; convert the model again", path,
-                     name);
-  if (found->rank != rank || found->shape[0] != rows || found->shape[1] != columns)
+static gust_matrix view_matrix(const gust_model *model, const gust_tensor *tensor) {
+  size_t rows = (size_t)tensor->shape[0];
+  size_t k_padded = gust_round_up((size_t)tensor->shape[1], GUST_TILE_K);
+  size_t panel_count = gust_round_up(rows, GUST_PANEL_ROWS) / GUST_PANEL_ROWS;
+  size_t panel_bytes = gust_type_panel_bytes(tensor->type, k_padded);
+  const uint8_t *panels = model->file + tensor->offset;
+  return (gust_matrix){.type = tensor->type,
+                       .panels = panels,
+                       .panel_bytes = panel_bytes,
+                       .row_codes = panels + panel_count * panel_bytes,
+                       .panel_count = panel_count,
+                       .rows = rows,
+                       .k_padded = k_padded};
+}
+
+static const float *view_vector(const gust_model *model, const gust_tensor *tensor) {
+  return (const float *)(const void *)(model->file + tensor->offset);
+}
+
+static void set_view(gust_model *model, const gust_tensor_spec *spec, const gust_tensor *tensor) {
+  gust_layer *layer = &model->layers[spec->layer];
+  switch (spec->role) {
+    case GUST_ROLE_EMBEDDING: model->embedding = view_matrix(model, tensor); break;
+    case GUST_ROLE_ATTENTION_NORM: layer->attention_norm = view_vector(model, tensor); break;
+    case GUST_ROLE_Q: layer->q = view_matrix(model, tensor); break;
+    case GUST_ROLE_K: layer->k = view_matrix(model, tensor); break;
+    case GUST_ROLE_V: layer->v = view_matrix(model, tensor); break;
+    case GUST_ROLE_O: layer->o = view_matrix(model, tensor); break;
+    case GUST_ROLE_FFN_NORM: layer->ffn_norm = view_vector(model, tensor); break;
+    case GUST_ROLE_GATE: layer->gate = view_matrix(model, tensor); break;
+    case GUST_ROLE_UP: layer->up = view_matrix(model, tensor); break;
+    case GUST_ROLE_DOWN: layer->down = view_matrix(model, tensor); break;
+    case GUST_ROLE_FINAL_NORM: model->final_norm = view_vector(model, tensor); break;
+    case GUST_ROLE_HEAD: model->head = view_matrix(model, tensor); break;
+  }
+}
+
+/* Another tensor, such as a bias, would change what the model computes. */
+static gust_status set_known_view(gust_model *model, const char *path, const gust_tensor *tensor,
+                                  gust_error *err) {
+  gust_tensor_spec spec;
+  if (!gust_config_find_tensor(&model->header.config, tensor->name, &spec))
+    return gust_fail(err, GUST_E_UNSUPPORTED,
+                     "%s: expected the tensors of a model of %u layers, found %s; use a newer gust",
+                     path, model->header.config.layers, tensor->name);
+  if (tensor->rank != spec.rank || tensor->shape[0] != spec.shape[0] ||
+      tensor->shape[1] != spec.shape[1])
     return gust_fail(err, GUST_E_FORMAT,
                      "%s: tensor %s: expected shape [%llu, %llu], found [%llu, %llu]; convert the "
                      "model again",
-                     path, name, (unsigned long long)rows, (unsigned long long)columns,
-                     (unsigned long long)found->shape[0], (unsigned long long)found->shape[1]);
-  *tensor = found;
+                     path, tensor->name, (unsigned long long)spec.shape[0],
+                     (unsigned long long)spec.shape[1], (unsigned long long)tensor->shape[0],
+                     (unsigned long long)tensor->shape[1]);
+  set_view(model, &spec, tensor);
   return GUST_OK;
 }
 
-static gust_status get_vector(const gust_model *model, const char *path, const char *name,
-                              uint64_t length, const float **vector, gust_error *err) {
-  const gust_tensor *tensor;
-  gust_status status = get_tensor(model, path, name, 1, length, 1, &tensor, err);
-  if (status) return status;
-  *vector = (const float *)(const void *)(model->file + tensor->offset);
-  return GUST_OK;
+static gust_status fail_missing(const gust_model *model, const char *path, gust_error *err) {
+  gust_tensor_spec spec = gust_config_tensor(&model->header.config, 0);
+  for (size_t i = 0; find_tensor(&model->header, spec.name, i);)
+    spec = gust_config_tensor(&model->header.config, ++i);
+  return gust_fail(err, GUST_E_FORMAT, "%s: tensor %s is missing; convert the model again", path,
+                   spec.name);
 }
 
-static gust_status get_matrix(const gust_model *model, const char *path, const char *name,
-                              uint64_t rows, uint64_t columns, gust_matrix *matrix,
-                              gust_error *err) {
-  const gust_tensor *tensor;
-  gust_status status = get_tensor(model, path, name, 2, rows, columns, &tensor, err);
-  if (status) return status;
-  size_t panel_count = gust_round_up((size_t)rows, GUST_PANEL_ROWS) / GUST_PANEL_ROWS;
-  size_t panel_bytes =
-      gust_type_panel_bytes(tensor->type, gust_round_up((size_t)columns, GUST_TILE_K));
-  const uint8_t *panels = model->file + tensor->offset;
-  *matrix = (gust_matrix){.type = tensor->type,
-                          .panels = panels,
-                          .panel_bytes = panel_bytes,
-                          .row_codes = panels + panel_count * panel_bytes,
-                          .panel_count = panel_count,
-                          .rows = (size_t)rows,
-                          .k_padded = gust_round_up((size_t)columns, GUST_TILE_K)};
-  return GUST_OK;
-}
-
-static gust_status get_layer(gust_model *model, const char *path, uint32_t index, gust_error *err) {
-  const gust_config *c = &model->header.config;
-  gust_layer *layer = &model->layers[index];
-  uint64_t q_rows = (uint64_t)c->heads * c->head_dim, kv_rows = (uint64_t)c->kv_heads * c->head_dim;
-  const struct {
-    const char *name;
-    uint64_t rows, columns;
-    gust_matrix *matrix;
-  } matrices[] = {
-      {"self_attn.q_proj", q_rows, c->hidden_size, &layer->q},
-      {"self_attn.k_proj", kv_rows, c->hidden_size, &layer->k},
-      {"self_attn.v_proj", kv_rows, c->hidden_size, &layer->v},
-      {"self_attn.o_proj", c->hidden_size, q_rows, &layer->o},
-      {"mlp.gate_proj", c->intermediate_size, c->hidden_size, &layer->gate},
-      {"mlp.up_proj", c->intermediate_size, c->hidden_size, &layer->up},
-      {"mlp.down_proj", c->hidden_size, c->intermediate_size, &layer->down},
-  };
-  char name[96];
-  for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) {
-    snprintf(name, sizeof name, "model.layers.%u.%s.weight", index, matrices[i].name);
-    gust_status status = get_matrix(model, path, name, matrices[i].rows, matrices[i].columns,
-                                    matrices[i].matrix, err);
-    if (status) return status;
-  }
-  snprintf(name, sizeof name, "model.layers.%u.input_layernorm.weight", index);
-  gust_status status = get_vector(model, path, name, c->hidden_size, &layer->attention_norm, err);
-  if (status) return status;
-  snprintf(name, sizeof name, "model.layers.%u.post_attention_layernorm.weight", index);
-  return get_vector(model, path, name, c->hidden_size, &layer->ffn_norm, err);
-}
-
+/* Their names differ: when all are known and there are enough, none is missing. */
 static gust_status get_all_tensors(gust_model *model, const char *path, gust_error *err) {
-  const gust_config *c = &model->header.config;
-  gust_status status =
-      get_matrix(model, path, EMBEDDING, c->vocab_size, c->hidden_size, &model->embedding, err);
-  if (status) return status;
-  model->head = model->embedding;
-  if (!c->tied_head)
-    status =
-        get_matrix(model, path, "lm_head.weight", c->vocab_size, c->hidden_size, &model->head, err);
-  if (!status)
-    status = get_vector(model, path, "model.norm.weight", c->hidden_size, &model->final_norm, err);
-  if (status) return status;
+  const gust_header *header = &model->header;
+  const gust_config *c = &header->config;
+  gust_status status = GUST_OK;
   model->layers = calloc(c->layers, sizeof *model->layers);
   if (!model->layers)
     return gust_fail_memory(err, "the layer table", c->layers * sizeof *model->layers);
-  for (uint32_t i = 0; i < c->layers && !status; i++) status = get_layer(model, path, i, err);
+  for (size_t i = 0; i < header->tensor_count && !status; i++)
+    status = set_known_view(model, path, &header->tensors[i], err);
+  if (!status && header->tensor_count < gust_config_tensor_count(c))
+    status = fail_missing(model, path, err);
+  if (c->tied_head) model->head = model->embedding;
   return status;
 }
 
@@ -131,7 +117,8 @@ static void fill_info(gust_model *model) {
     info->weight_bytes_per_token += t->bytes;
   }
   /* Of the embedding one row is read, unless it is the head as well. */
-  if (!c->tied_head) info->weight_bytes_per_token -= find_tensor(header, EMBEDDING)->bytes;
+  gust_tensor_spec embedding = gust_config_tensor(c, 0);
+  if (!c->tied_head) info->weight_bytes_per_token -= find_tensor(header, embedding.name, 0)->bytes;
   info->architecture = c->arch == GUST_ARCH_MISTRAL ? "mistral" : "llama";
   info->vocab_size = c->vocab_size;
   info->hidden_size = c->hidden_size;

@@ -59,8 +59,4 @@ static inline bool gust_auto_copies(uint64_t file_bytes, uint64_t available) {
 gust_status gust_synthetic_header(gust_header *header, const char *shape, const char *type,
                                   gust_error *err);
 
-static inline const gust_tokenizer *gust_model_tokenizer(const gust_model *model) {
-  return model->tokenizer;
-}
-
 #endif

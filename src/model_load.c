@@ -116,6 +116,25 @@ static gust_status run_job(const gust_model *model, load_job *job, gust_pool_fn 
 
 /* --- the two ways ---------------------------------------------------------------- */
 
+/* Whether what bears the name now is what was mapped: of that length, and with that
+ * header, whose checksum stands in the prologue. */
+static gust_status check_same(const gust_model *model, os_file file, uint64_t bytes,
+                              const char *path, gust_error *err) {
+  uint8_t prologue[GUST_PROLOGUE_BYTES];
+  if (bytes != model->map.bytes)
+    return gust_fail(err, GUST_E_IO,
+                     "%s: expected %zu bytes, found %llu: it was replaced meanwhile; try again",
+                     path, model->map.bytes, (unsigned long long)bytes);
+  if (!os_read_at(file, prologue, sizeof prologue, 0))
+    return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
+  if (memcmp(prologue, model->map.data, sizeof prologue) != 0)
+    return gust_fail(err, GUST_E_IO,
+                     "%s: expected the header it had, found another: it was replaced meanwhile; "
+                     "try again",
+                     path);
+  return GUST_OK;
+}
+
 static gust_status copy_file(gust_model *model, const char *path, const gust_model_options *options,
                              uint64_t available, gust_error *err) {
   uint64_t bytes = model->header.file_bytes;
@@ -127,13 +146,9 @@ static gust_status copy_file(gust_model *model, const char *path, const gust_mod
   os_file file = os_open_read(path, &bytes);
   if (file < 0)
     return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
-  gust_status status = GUST_OK;
+  gust_status status = check_same(model, file, bytes, path, err);
   model->copy_bytes = (size_t)model->header.file_bytes;
-  if (bytes != model->map.bytes) {
-    status = gust_fail(err, GUST_E_IO,
-                       "%s: expected %zu bytes, found %llu: it was replaced meanwhile; try again",
-                       path, model->map.bytes, (unsigned long long)bytes);
-  } else {
+  if (!status) {
     model->copy = os_reserve(model->copy_bytes);
     if (!model->copy || !os_commit(model->copy, 0, model->copy_bytes))
       status = gust_fail_memory(err, "a copy of the model (mapping the file needs none)",
@@ -170,7 +185,14 @@ gust_status gust_model_load(gust_model *model, const char *path, const gust_mode
     available = options->memory;
   if (load == GUST_LOAD_AUTO)
     load = gust_auto_copies(model->header.file_bytes, available) ? GUST_LOAD_COPY : GUST_LOAD_MMAP;
-  model->info.load = load;
-  if (load == GUST_LOAD_COPY) return copy_file(model, path, options, available, err);
+  if (load == GUST_LOAD_COPY) {
+    model->info.load = load;
+    gust_status status = copy_file(model, path, options, available, err);
+    if (status != GUST_E_MEMORY || options->load != GUST_LOAD_AUTO) return status;
+    /* What counted as available need not be had: ulimit -d, strict accounting. */
+    if (model->copy) os_release(model->copy, model->copy_bytes);
+    model->copy = NULL;
+  }
+  model->info.load = GUST_LOAD_MMAP;
   return map_file(model, path, options, available, err);
 }

@@ -106,75 +106,39 @@ static gust_status create_tokenizer(gust_model *model, const char *where, gust_e
                                err);
 }
 
-/* --- the tensor table: the converter's names, types and order ---------------------- */
+/* --- the tensor table: types as the converter chooses them -------------------------- */
 
-#define TENSORS_PER_LAYER 9
-#define TENSORS_BESIDE 3 /* embedding, last norm, head */
-#define NAME_BYTES 96
-
-typedef enum tensor_role { ROLE_NORM, ROLE_MATRIX, ROLE_PRECISE_MATRIX } tensor_role;
-
-static gust_type type_for(tensor_role role, gust_type matrix_type) {
-  if (role == ROLE_NORM) return GUST_TYPE_F32;
-  if (role == ROLE_PRECISE_MATRIX && matrix_type == GUST_TYPE_Q4) return GUST_TYPE_Q8;
-  return matrix_type;
+static gust_type type_for(const gust_tensor_spec *spec, gust_type matrix_type) {
+  if (spec->rank == 1) return GUST_TYPE_F32;
+  bool precise = spec->role == GUST_ROLE_EMBEDDING || spec->role == GUST_ROLE_V ||
+                 spec->role == GUST_ROLE_HEAD;
+  return precise && matrix_type == GUST_TYPE_Q4 ? GUST_TYPE_Q8 : matrix_type;
 }
 
-/* columns 1: a vector. */
-static gust_status add_tensor(gust_header *header, const char *name, gust_type type, uint64_t rows,
-                              uint64_t columns, gust_error *err) {
-  size_t bytes = strlen(name) + 1;
+static gust_status add_tensor(gust_header *header, const gust_tensor_spec *spec, gust_type type,
+                              gust_error *err) {
+  size_t bytes = strlen(spec->name) + 1;
   char *copy = malloc(bytes);
   if (!copy) return gust_fail_memory(err, "a tensor's name", bytes);
-  memcpy(copy, name, bytes);
-  header->tensors[header->tensor_count++] = (gust_tensor){
-      .name = copy, .type = type, .rank = columns == 1 ? 1 : 2, .shape = {rows, columns}};
-  return GUST_OK;
-}
-
-static gust_status add_layer(gust_header *header, uint32_t layer, gust_type type, gust_error *err) {
-  const gust_config *c = &header->config;
-  uint64_t hidden = c->hidden_size, ffn = c->intermediate_size;
-  uint64_t q = (uint64_t)c->heads * c->head_dim, kv = (uint64_t)c->kv_heads * c->head_dim;
-  const struct part {
-    const char *name;
-    tensor_role role;
-    uint64_t rows, columns;
-  } parts[TENSORS_PER_LAYER] = {
-      {"input_layernorm", ROLE_NORM, hidden, 1},
-      {"self_attn.q_proj", ROLE_MATRIX, q, hidden},
-      {"self_attn.k_proj", ROLE_MATRIX, kv, hidden},
-      {"self_attn.v_proj", ROLE_PRECISE_MATRIX, kv, hidden},
-      {"self_attn.o_proj", ROLE_MATRIX, hidden, q},
-      {"post_attention_layernorm", ROLE_NORM, hidden, 1},
-      {"mlp.gate_proj", ROLE_MATRIX, ffn, hidden},
-      {"mlp.up_proj", ROLE_MATRIX, ffn, hidden},
-      {"mlp.down_proj", ROLE_MATRIX, hidden, ffn},
-  };
-  for (size_t i = 0; i < TENSORS_PER_LAYER; i++) {
-    char name[NAME_BYTES];
-    snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, parts[i].name);
-    gust_status status = add_tensor(header, name, type_for(parts[i].role, type), parts[i].rows,
-                                    parts[i].columns, err);
-    if (status) return status;
-  }
+  memcpy(copy, spec->name, bytes);
+  header->tensors[header->tensor_count++] =
+      (gust_tensor){.name = copy,
+                    .type = type_for(spec, type),
+                    .rank = spec->rank,
+                    .shape = {spec->shape[0], spec->shape[1]}};
   return GUST_OK;
 }
 
 static gust_status add_all_tensors(gust_header *header, gust_type type, gust_error *err) {
-  const gust_config *c = &header->config;
-  size_t count = (size_t)c->layers * TENSORS_PER_LAYER + TENSORS_BESIDE;
+  size_t count = gust_config_tensor_count(&header->config);
+  gust_status status = GUST_OK;
   header->tensors = calloc(count, sizeof *header->tensors);
   if (!header->tensors)
     return gust_fail_memory(err, "the tensor table", count * sizeof *header->tensors);
-  gust_type precise = type_for(ROLE_PRECISE_MATRIX, type);
-  gust_status status =
-      add_tensor(header, "model.embed_tokens.weight", precise, c->vocab_size, c->hidden_size, err);
-  for (uint32_t i = 0; i < c->layers && !status; i++) status = add_layer(header, i, type, err);
-  if (!status)
-    status = add_tensor(header, "model.norm.weight", GUST_TYPE_F32, c->hidden_size, 1, err);
-  if (!status)
-    status = add_tensor(header, "lm_head.weight", precise, c->vocab_size, c->hidden_size, err);
+  for (size_t i = 0; i < count && !status; i++) {
+    gust_tensor_spec spec = gust_config_tensor(&header->config, i);
+    status = add_tensor(header, &spec, type, err);
+  }
   return status ? status : gust_header_place(header, 0, err);
 }
 

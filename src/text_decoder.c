@@ -1,8 +1,8 @@
 /* Ids to text, character by character. Byte pieces wait until they make up a
- * whole character; bytes that no longer can become a U+FFFD each. For valid text
- * that is what Hugging Face's decoder gives. That one turns a whole run of byte
- * pieces to U+FFFD when there is a flaw anywhere in it, which it can only do
- * because it does not stream. */
+ * whole character; bytes that no longer can become a U+FFFD each, and the one that
+ * showed it may begin another. For valid text that is what Hugging Face's decoder
+ * gives. That one turns a whole run of byte pieces to U+FFFD when there is a flaw
+ * anywhere in it, which it can only do because it does not stream. */
 #include "text_decoder.h"
 
 #include <stdlib.h>
@@ -22,7 +22,8 @@ typedef struct byte_buffer {
 struct gust_decoder {
   const gust_tokenizer *tokenizer;
   uint32_t size;   /* ids below this; those past the pieces have no text */
-  byte_buffer run; /* byte pieces, the beginning of a character */
+  char run[4];     /* byte pieces, the beginning of a character: */
+  size_t waiting;  /* so many of them, not all of one */
   byte_buffer out; /* what the last call handed out */
   bool begun;      /* text has come out */
 };
@@ -68,32 +69,27 @@ gust_status gust_decoder_create_on(gust_decoder **decoder, const gust_tokenizer 
 }
 
 gust_status gust_decoder_create(gust_decoder **decoder, const gust_model *model, gust_error *err) {
-  gust_status status = gust_decoder_create_on(decoder, gust_model_tokenizer(model), err);
+  gust_status status = gust_decoder_create_on(decoder, model->tokenizer, err);
   if (!status) (*decoder)->size = gust_model_get_info(model)->vocab_size;
   return status;
 }
 
 void gust_decoder_destroy(gust_decoder *decoder) {
   if (!decoder) return;
-  free(decoder->run.data);
   free(decoder->out.data);
   free(decoder);
 }
 
-/* Moves the run and then `piece` to the output, less the sequence's leading
- * space. Nothing changes when memory is short. */
-static gust_status emit(gust_decoder *d, const char *piece, size_t bytes, const char **text,
-                        size_t *text_bytes, gust_error *err) {
+/* Puts out U+FFFD for each of the `broken` bytes that waited and then `piece`, less the
+ * sequence's leading space; none wait any longer. Nothing changes when memory is short. */
+static gust_status emit(gust_decoder *d, size_t broken, const char *piece, size_t bytes,
+                        const char **text, size_t *text_bytes, gust_error *err) {
   d->out.count = 0;
-  size_t most = REPLACEMENT_BYTES * d->run.count + bytes;
+  size_t most = REPLACEMENT_BYTES * broken + bytes;
   if (!reserve(&d->out, most)) return gust_fail_memory(err, "decoded text", most);
-  if (gust_utf8_valid(d->run.data, d->run.count)) {
-    append(&d->out, d->run.data, d->run.count);
-  } else {
-    for (size_t i = 0; i < d->run.count; i++) append(&d->out, REPLACEMENT, REPLACEMENT_BYTES);
-  }
+  for (size_t i = 0; i < broken; i++) append(&d->out, REPLACEMENT, REPLACEMENT_BYTES);
   append(&d->out, piece, bytes);
-  d->run.count = 0;
+  d->waiting = 0;
   size_t skip = 0;
   if (!d->begun && d->out.count) {
     d->begun = true;
@@ -101,6 +97,25 @@ static gust_status emit(gust_decoder *d, const char *piece, size_t bytes, const 
   }
   *text = d->out.count ? d->out.data + skip : "";
   *text_bytes = d->out.count - skip;
+  return GUST_OK;
+}
+
+static gust_status push_byte(gust_decoder *d, char byte, const char **text, size_t *bytes,
+                             gust_error *err) {
+  size_t count = d->waiting + 1;
+  d->run[d->waiting] = byte;
+  if (may_become_utf8(d->run, count)) {
+    d->waiting = count;
+    return GUST_OK;
+  }
+  if (gust_utf8_valid(d->run, count)) return emit(d, 0, d->run, count, text, bytes, err);
+  /* What waited is broken off: the byte stands for itself, begins anew, or is broken too. */
+  if (gust_utf8_valid(&byte, 1)) return emit(d, d->waiting, &byte, 1, text, bytes, err);
+  bool begins = may_become_utf8(&byte, 1);
+  gust_status status = emit(d, begins ? d->waiting : count, NULL, 0, text, bytes, err);
+  if (status || !begins) return status;
+  d->run[0] = byte;
+  d->waiting = 1;
   return GUST_OK;
 }
 
@@ -117,19 +132,15 @@ gust_status gust_decoder_push(gust_decoder *d, int32_t id, const char **text, si
   const char *piece;
   size_t piece_bytes;
   gust_tokenizer_piece(d->tokenizer, id, &piece, &piece_bytes);
-  if (!(flags & GUST_PIECE_BYTE)) return emit(d, piece, piece_bytes, text, bytes, err);
-  if (!reserve(&d->run, piece_bytes))
-    return gust_fail_memory(err, "decoded text", d->run.count + piece_bytes);
-  append(&d->run, piece, piece_bytes);
-  if (may_become_utf8(d->run.data, d->run.count)) return GUST_OK;
-  return emit(d, NULL, 0, text, bytes, err);
+  if (flags & GUST_PIECE_BYTE) return push_byte(d, *piece, text, bytes, err);
+  return emit(d, d->waiting, piece, piece_bytes, text, bytes, err);
 }
 
 gust_status gust_decoder_finish(gust_decoder *d, const char **text, size_t *bytes,
                                 gust_error *err) {
   *text = "";
   *bytes = 0;
-  gust_status status = emit(d, NULL, 0, text, bytes, err);
+  gust_status status = emit(d, d->waiting, NULL, 0, text, bytes, err);
   if (!status) d->begun = false;
   return status;
 }

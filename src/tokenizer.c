@@ -66,7 +66,7 @@ static gust_status make_plain(gust_tokenizer *t, gust_error *err) {
   return GUST_OK;
 }
 
-/* The pieces that single characters and bytes begin as. */
+/* The pieces that single characters and bytes begin as; special ones are none. */
 static gust_status index_characters(gust_tokenizer *t, gust_error *err) {
   t->characters = malloc(t->piece_count * sizeof *t->characters);
   if (!t->characters)
@@ -78,7 +78,7 @@ static gust_status index_characters(gust_tokenizer *t, gust_error *err) {
   for (uint32_t i = 0; i < t->piece_count; i++) {
     uint32_t id = t->sorted[i], bytes, code = 0;
     const char *text = gust_spelling(t, id, &bytes);
-    if (t->flags[id] & GUST_PIECE_OUTSIDE) continue;
+    if (t->flags[id] & (GUST_PIECE_OUTSIDE | GUST_PIECE_SPECIAL)) continue;
     if (t->flags[id] & GUST_PIECE_BYTE)
       t->byte_ids[gust_byte_of_spelling(text, bytes)] = (int32_t)id;
     if (gust_utf8_decode(text, bytes, &code) != bytes) continue;

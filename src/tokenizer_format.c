@@ -320,6 +320,17 @@ static bool joins(const gust_tokenizer *t, const gust_merge *m) {
          memcmp(joined + left, r, right) == 0;
 }
 
+/* Text would become a special token by being merged. */
+static gust_status special_result(const gust_tokenizer *t, const gust_merge *m, const char *where,
+                                  gust_error *err) {
+  uint32_t bytes;
+  const char *text = gust_spelling(t, m->result, &bytes);
+  return gust_fail(err, GUST_E_FORMAT,
+                   "%s: tokenizer: expected merges to pieces of text, found one to the special "
+                   "piece '%.*s'; convert it again without that merge",
+                   where, shown(bytes), text);
+}
+
 static gust_status read_merges(gust_tokenizer *t, const uint8_t *p, const char *where,
                                gust_error *err) {
   t->merges = malloc(((size_t)t->merge_count + 1) * sizeof *t->merges);
@@ -332,6 +343,7 @@ static gust_status read_merges(gust_tokenizer *t, const uint8_t *p, const char *
     if (!joins(t, &m)) return damaged(err, where, "a merge to spell its two pieces", i);
     if ((t->flags[m.left] | t->flags[m.right] | t->flags[m.result]) & GUST_PIECE_OUTSIDE)
       return damaged(err, where, "a merge of the model's own pieces", i);
+    if (t->flags[m.result] & GUST_PIECE_SPECIAL) return special_result(t, &m, where, err);
     if (i && compare_merges(&t->merges[i - 1], &m) >= 0)
       return damaged(err, where, "merges in ascending order", i);
     t->merges[i] = m;

@@ -63,7 +63,7 @@ char *greedy_text(gust_context *context, const gust_model *model, size_t limit) 
   gust_error err;
   text_buffer buffer = {calloc(1, 1), 0};
   if (gust_sampler_create(&sampler, model, &sampling, &err)) check_fatal("sampler", err.text);
-  if (gust_generate(context, sampler, limit, append, &buffer, NULL, &err))
+  if (gust_generate(context, sampler, NULL, limit, append, &buffer, NULL, &err))
     check_fatal("generate", err.text);
   gust_sampler_destroy(sampler);
   return buffer.text;

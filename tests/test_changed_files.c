@@ -15,6 +15,8 @@
 #include "checkpoint_maker.h"
 #include "convert.h"
 #include "demo_model.h"
+#include "format_layout.h"
+#include "os.h"
 #include "run_gust.h"
 
 static char *demo;
@@ -169,6 +171,43 @@ static void replaced(void) {
   gust_model_close(model);
 }
 
+/* What the linker calls the function itself, and what stands in for it.
+ * NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's. */
+os_file __real_os_open_read(const char *path, uint64_t *bytes);
+os_file __wrap_os_open_read(const char *path, uint64_t *bytes);
+/* NOLINTEND(bugprone-reserved-identifier) */
+
+static const char *takes_the_place; /* of the next file that is opened by its name */
+
+os_file __wrap_os_open_read(const char *path, uint64_t *bytes) {
+  if (takes_the_place) CHECK(rename(takes_the_place, path) == 0);
+  takes_the_place = NULL;
+  return __real_os_open_read(path, bytes);
+}
+
+/* Between the header's being read and the copying: by one of other bytes, or length. */
+static void replaced_before_copying(void) {
+  const gust_model_options options = {.load = GUST_LOAD_COPY};
+  const char *path = fresh();
+  static const char *const words[] = {
+      "own.gust: expected the header it had, found another: it was replaced meanwhile; try again",
+      ": it was replaced meanwhile; try again"};
+  for (size_t shorter = 0; shorter < 2; shorter++) {
+    gust_model *model;
+    gust_error err = {0};
+    char name[32];
+    snprintf(name, sizeof name, "other%zu", shorter);
+    takes_the_place = check_temp_file(name);
+    demo[PROLOGUE_CHECKSUM] ^= 1; /* of another header */
+    check_write_file(takes_the_place, demo, demo_bytes - shorter);
+    demo[PROLOGUE_CHECKSUM] ^= 1;
+    CHECK_EQ_INT(gust_model_open(&model, path, &options, &err), GUST_E_IO);
+    CHECK(model == NULL && takes_the_place == NULL);
+    CHECK_CONTAINS(err.text, words[shorter]);
+    path = fresh();
+  }
+}
+
 /* A copy depends on nothing any more. */
 static void copied(void) {
   const char *path = fresh();
@@ -282,6 +321,7 @@ int main(void) {
   verifying_shortened();
   written_to();
   replaced();
+  replaced_before_copying();
   copied();
   converting_shortened();
   programs();

@@ -186,11 +186,34 @@ static void check_most(void) {
     if (options.positions++ == 2048) continue;
     CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_MEMORY);
   }
-  /* Where the number of positions is left open, as many as fit into, here, half of it. */
-  options = (gust_context_options){.memory = (uint64_t)24 << 20, .threads = 1};
-  CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_OK);
-  CHECK_EQ_INT(gust_context_capacity(context), memory.most);
-  gust_context_destroy(context);
+}
+
+/* Where the number of positions is left open, as many as leave, here, half of what there
+ * is beyond one position: some wherever any fit, and not fewer with more memory. */
+static void check_open(void) {
+  gust_context_options options = {.positions = 1, .threads = 1};
+  gust_context_memory memory = measure(&options);
+  const uint64_t least = memory.cache + memory.scratch;
+  gust_context *context;
+  gust_error err;
+  size_t before = 0;
+  for (int i = -1; i < 30; i++) {
+    const uint64_t there = i < 0 ? least - 1 : least + ((uint64_t)i << 20);
+    options = (gust_context_options){
+        .positions = 2048, .memory = there - (i < 0 ? 0 : (there - least) / 2), .threads = 1};
+    size_t expected = measure(&options).most;
+    options = (gust_context_options){.memory = there, .threads = 1};
+    memory = measure(&options);
+    CHECK_EQ_INT(memory.available, there);
+    CHECK_EQ_INT(memory.most > 0, i >= 0);
+    CHECK_EQ_INT(gust_context_create(&context, model, &options, &err),
+                 i < 0 ? GUST_E_MEMORY : GUST_OK);
+    if (i < 0) continue;
+    CHECK_EQ_INT(gust_context_capacity(context), expected);
+    CHECK(expected >= before && expected > 0);
+    before = expected;
+    gust_context_destroy(context);
+  }
   options.memory = 1000;
   CHECK_EQ_INT(gust_context_create(&context, model, &options, &err), GUST_E_MEMORY);
   CHECK_CONTAINS(err.text, " to compute in), found 1000");
@@ -305,6 +328,7 @@ int main(void) {
   check_measure(2048, GUST_KV_Q8, 2);
   check_measure(0, GUST_KV_F32, 3);
   check_most();
+  check_open();
   check_huge();
   check_address_space();
   gust_model_close(opened);

@@ -291,11 +291,14 @@ static void refuse_sections(void) {
     const char *words;
   } damages[] = {
       {"CONF", -8, 88, "section CONF: expected 96 bytes"},
-      {"CONF", -16, 'X', "expected known sections, found 'XONF'"},
+      {"CONF", -16, 'X', "expected known sections, found 'XONF'; use a newer gust"},
+      {"CONF", -16, 0xb4, "expected known sections, found tag 0x464e4fb4; use a newer gust"},
+      {"CONF", -13, '-', "expected known sections, found tag 0x2d4e4f43; use a newer gust"},
       {"CONF", -12, 1, "expected sections that fill the header"},
       {"CONF", -1, 128, "expected sections that fill the header"},
       {"CONF", 52, 3, "section CONF: expected flags 0 or 1, found 0x3"},
       {"CONF", 20, 3, "num_attention_heads: expected a multiple"},
+      {"CONF", 95, 1, "section CONF: expected 0 past its 2 end-of-sequence ids, found 16777216"},
       {"GENR", 3, 0xff, "section GENR: expected temperature in [0, 100]"},
       {"TOKN", -16, 't', "expected a section TOKN, found none"},
       {"TMPL", 3, 0, "section TMPL: expected UTF-8 text without NUL, found a NUL"},

@@ -264,7 +264,11 @@ static void check_softmax(const gust_kernels *c, const gust_kernels *k) {
     size_t n = 1 + draw_below(round < 20 ? 40 : 5000);
     float *x = floats(n, draw_tame), *expected = guarded(n * 4), *found = guarded(n * 4);
     float scale = round % 3 ? 1.0f : 1 / 0.7f;
+    size_t broken = round % 2 ? 1 + draw_below(n) : n; /* from here on NaN */
+    for (size_t i = broken; i < n; i++) x[i] = NAN;
     float a = c->softmax(expected, x, n, scale), b = k->softmax(found, x, n, scale);
+    CHECK(a >= 1 && a <= (float)broken);
+    for (size_t i = 0; i < n; i++) CHECK(expected[i] >= 0 && expected[i] <= (float)(i < broken));
     same(expected, found, n * 4, "softmax");
     same(&a, &b, 4, "softmax sum");
     k->softmax(x, x, n, scale);

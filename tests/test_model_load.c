@@ -1,6 +1,7 @@
 /* Ways of loading a file: the same bytes in all of them, the way auto takes,
  * progress, cancelling, errors. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -120,6 +121,78 @@ static void no_room(void) {
   CHECK(strstr(err.text, words) != NULL);
 }
 
+/* --- the tensors of a file ------------------------------------------------------------- */
+
+static char *named(const char *name) {
+  char *copy = malloc(strlen(name) + 1);
+  if (!copy) check_fatal("no memory", name);
+  return strcpy(copy, name);
+}
+
+/* Resolves the header of a model without weights; `words` of its refusal, NULL: none. */
+static void resolve(gust_model *model, const char *words) {
+  gust_error err = {.text = ""};
+  gust_status status = gust_model_resolve(model, "m.gust", &err);
+  CHECK_EQ_INT(status == GUST_OK, words == NULL);
+  if (words) CHECK_CONTAINS(err.text, words);
+  free(model->layers);
+  model->layers = NULL;
+}
+
+/* Those of its configuration, in any order, and no others. */
+static void needs_its_tensors(void) {
+  gust_model model = {0};
+  gust_error err;
+  if (gust_synthetic_header(&model.header, "demo", "q4", &err)) check_fatal("header", err.text);
+  gust_header *h = &model.header;
+  uint8_t *file = calloc(1, (size_t)h->file_bytes);
+  gust_tensor *more = realloc(h->tensors, (h->tensor_count + 1) * sizeof *more);
+  if (!file || !more) check_fatal("no memory", "for a model");
+  model.file = file;
+  h->tensors = more;
+  resolve(&model, NULL);
+  for (size_t i = 0; i < h->tensor_count / 2; i++) {
+    gust_tensor kept = more[i];
+    more[i] = more[h->tensor_count - 1 - i];
+    more[h->tensor_count - 1 - i] = kept;
+  }
+  resolve(&model, NULL);
+  CHECK(model.head.panels == file + more[0].offset);
+  CHECK(model.embedding.panels == file + more[h->tensor_count - 1].offset);
+
+  static const char *const others[] = {"model.layers.0.self_attn.q_proj.bias",
+                                       "model.layers.8.mlp.up_proj.weight",
+                                       "model.layers.00.mlp.up_proj.weight",
+                                       "model.layers.99999999999999999999.mlp.up_proj.weight",
+                                       "model.norm.bias",
+                                       ""};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    char words[160];
+    snprintf(words, sizeof words, "m.gust: expected the tensors of a model of 8 layers, found %s;",
+             others[i]);
+    more[h->tensor_count] = more[3];
+    more[h->tensor_count++].name = named(others[i]);
+    resolve(&model, words);
+    free(more[--h->tensor_count].name);
+  }
+  char *name = more[2].name;
+  more[2].name = named("other");
+  resolve(&model, "m.gust: expected the tensors of a model of 8 layers, found other;");
+  free(more[2].name);
+  more[2].name = name;
+  more[2].shape[0]++;
+  resolve(&model,
+          "m.gust: tensor model.layers.7.mlp.down_proj.weight: expected shape [256, 768], "
+          "found [257, 768]; convert the model again");
+  more[2].shape[0]--;
+  h->tensor_count -= 2;
+  resolve(&model, "m.gust: tensor model.embed_tokens.weight is missing; convert the model again");
+  h->tensor_count += 2;
+  resolve(&model, NULL);
+  free(file);
+  gust_header_clear(h);
+}
+
 int main(void) {
   same_bytes();
   auto_decides();
@@ -127,5 +200,6 @@ int main(void) {
   cancelled(GUST_LOAD_MMAP);
   refused();
   no_room();
+  needs_its_tensors();
   return check_finish();
 }

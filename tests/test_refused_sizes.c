@@ -104,6 +104,34 @@ static void check_copy(const char *path, uint64_t missing) {
   CHECK_EQ_STR(err.text, words);
 }
 
+/* What counts as available may be refused all the same: whoever left the way of loading
+ * open gets a mapping. */
+static void check_copy_or_map(const char *path) {
+  const long live = failing_memory_live();
+  unsigned mapped = 0;
+  if (!gust_auto_copies(check_file_bytes(path) + 512 * MIB, os_available_memory())) {
+    check_part_skipped("a copy that is refused", "it needs more memory than there is");
+    return;
+  }
+  unsigned long nth = 0, requests;
+  do {
+    gust_model *opened;
+    gust_error err = {.text = ""};
+    failing_memory_begin(FAILING_ONE, ++nth);
+    gust_status status = gust_model_open(&opened, path, NULL, &err);
+    requests = failing_memory_end();
+    if (status) continue;
+    if (gust_model_get_info(opened)->load == GUST_LOAD_MMAP) {
+      mapped++;
+      CHECK(opened->copy == NULL && opened->file == opened->map.data);
+    }
+    CHECK_EQ_INT(gust_model_verify(opened, NULL, NULL, &err), GUST_OK);
+    gust_model_close(opened);
+  } while (requests >= nth);
+  CHECK(mapped >= 2); /* the copy's reservation and its pages */
+  CHECK_EQ_INT(failing_memory_live(), live);
+}
+
 /* --- synthetic models ----------------------------------------------------------------------------
  */
 
@@ -155,6 +183,7 @@ int main(void) {
   }
   check_copy(path, 1);
   check_copy(path, check_file_bytes(path) - 1);
+  check_copy_or_map(path);
   if (limit_addresses()) {
     check_synthetic("mistral-7b", "q4");
     check_synthetic("llama-2-13b", "f32");

@@ -65,7 +65,7 @@ static void answer_turn(session_journal *journal, gust_context *context, gust_sa
   if (common < gust_context_length(context)) common = gust_context_truncate(context, common);
   *fed = count - common;
   if (gust_context_feed(context, ids + common, *fed, NULL, NULL, &err) ||
-      gust_generate(context, sampler, 60, collect, answer, NULL, &err))
+      gust_generate(context, sampler, NULL, 60, collect, answer, NULL, &err))
     check_fatal("answer", err.text);
   gust_free(ids);
   session_journal_add_message(journal, "assistant", answer->text, answer->bytes, &err);

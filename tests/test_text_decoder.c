@@ -138,6 +138,12 @@ static void test_steps(void) {
          "||\xef\xbf\xbd\xef\xbf\xbd"
          "a|");
   expect(decoder, (const int32_t[]){4, BYTE('x'), BYTE(0xff), -1}, "a|x|\xef\xbf\xbd|");
+  /* The byte that shows it is looked at anew. */
+  expect(decoder, (const int32_t[]){BYTE(0xc3), BYTE('\n'), -1}, "|\xef\xbf\xbd\n|");
+  expect(decoder, (const int32_t[]){BYTE(0xe2), BYTE(0xc3), BYTE(0xa9), -1},
+         "|\xef\xbf\xbd|\xc3\xa9|");
+  expect(decoder, (const int32_t[]){BYTE(0xf0), BYTE(0x9f), BYTE(0xf0), BYTE(0xff), 4, -1},
+         "||\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|a|");
   expect(decoder, (const int32_t[]){BYTE(0xf0), -1}, "|\xef\xbf\xbd");
   const char *piece;
   size_t bytes;

@@ -265,6 +265,42 @@ static void test_affixes(void) {
   gust_tokenizer_destroy(t);
 }
 
+/* Text never becomes what is special, but where it is matched as a whole. */
+static void test_special(void) {
+  static const char added[] =
+      "[{\"id\":0,\"content\":\"<unk>\",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+      "\"normalized\":false,\"special\":true},{\"id\":%d,\"content\":\"%s\",\"single_word\":false,"
+      "\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}]";
+  char list[1024];
+  snprintf(list, sizeof list, added, 5, "b");
+  gust_tokenizer *t = make(&(tokenizer_parts){.added = list, .merges = "[]"});
+  const gust_text_span message = {1, 3};
+  expect(t, "ab", "3 4 5");
+  expect_spans(t, "abb", &message, 1, "3 4 110 110"); /* bytes */
+  gust_tokenizer_destroy(t);
+
+  gust_vocabulary v = {.unk_id = 0};
+  static const char *const texts[] = {"<unk>", "a", "b", "ab"};
+  gust_piece pieces[4];
+  gust_merge merge = {1, 2, 3, 0};
+  for (uint32_t i = 0; i < 4; i++)
+    pieces[i] = (gust_piece){(char *)texts[i], (uint32_t)strlen(texts[i]), 0};
+  v.pieces = pieces;
+  v.piece_count = 4;
+  v.merges = &merge;
+  v.merge_count = 1;
+  uint8_t *bytes;
+  size_t count;
+  gust_error err;
+  CHECK_EQ_INT(gust_tokenizer_encode(&v, &bytes, &count, &err), GUST_OK);
+  free(bytes);
+  pieces[3].flags = GUST_PIECE_SPECIAL | GUST_PIECE_ADDED;
+  CHECK_EQ_INT(gust_tokenizer_encode(&v, &bytes, &count, &err), GUST_E_FORMAT);
+  CHECK_EQ_STR(err.text,
+               "vocabulary: tokenizer: expected merges to pieces of text, found one to the special "
+               "piece 'ab'; convert it again without that merge");
+}
+
 /* --- against a plain loop ----------------------------------------------------------- */
 
 /* Joins the lowest-ranked, leftmost pair over and over. */
@@ -414,6 +450,7 @@ int main(void) {
   test_prefix_schemes();
   test_unknown();
   test_affixes();
+  test_special();
   test_random();
   test_time();
   return check_finish();

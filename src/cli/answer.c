@@ -75,7 +75,7 @@ static gust_status add_text(answer_producer *producer, const char *text, size_t 
                    stop ? answer->bytes : answer->bytes - stop_search_pending(producer->stops));
 }
 
-static gust_status add_id(answer_producer *producer, int32_t id) {
+static gust_status add_id(answer_producer *producer, int32_t id, const char *text, size_t bytes) {
   cli_answer *answer = producer->answer;
   const answer_options *options = producer->options;
   void *memory = answer->ids;
@@ -83,22 +83,14 @@ static gust_status add_id(answer_producer *producer, int32_t id) {
     return command_error(producer->err, GUST_E_MEMORY, "no memory for the answer's ids");
   answer->ids = memory;
   answer->ids[answer->count++] = id;
-  const char *text;
-  size_t bytes;
-  gust_status status = gust_decoder_push(producer->decoder, id, &text, &bytes, producer->err);
-  if (status == GUST_OK && options->on_token)
-    status = options->on_token(options->user, id, text, bytes, producer->err);
+  gust_status status = GUST_OK;
+  if (options->on_token) status = options->on_token(options->user, id, text, bytes, producer->err);
   return status == GUST_OK ? add_text(producer, text, bytes) : status;
 }
 
-/* Decodes on its own instead of taking the text it is handed, since only so can
- * the decoder have seen the prompt before (continuations). The call without an
- * id, for what the library's decoder held back, has nothing to add to that. */
 static bool on_token(void *user, int32_t id, const char *text, size_t bytes) {
   answer_producer *producer = user;
-  (void)text, (void)bytes;
-  if (id < 0) return false;
-  producer->status = add_id(producer, id);
+  producer->status = id < 0 ? add_text(producer, text, bytes) : add_id(producer, id, text, bytes);
   if (!producer->options->stream)
     progress_update(&producer->progress, producer->answer->count, producer->total);
   return producer->status != GUST_OK || producer->answer->stopped || interrupt_signal() != 0;
@@ -168,13 +160,13 @@ static gust_status draw_answer(answer_producer *producer, gust_context *context,
   uint64_t begin = os_now_ns();
   progress_begin(&producer->progress, "answering", PROGRESS_TOKENS,
                  options->quiet || options->stream);
-  gust_status status = gust_generate(context, sampler, options->max_tokens, on_token, producer,
-                                     &answer->finish, producer->err);
+  gust_status status = gust_generate(context, sampler, producer->decoder, options->max_tokens,
+                                     on_token, producer, &answer->finish, producer->err);
   progress_end(&producer->progress);
   if (status == GUST_OK) status = producer->status;
   answer->decode_seconds = seconds_since(begin);
   if (status != GUST_OK) return status;
-  const char *text;
+  const char *text; /* that still waits, where a signal stopped it */
   size_t bytes;
   status = gust_decoder_finish(producer->decoder, &text, &bytes, producer->err);
   if (status == GUST_OK) status = add_text(producer, text, bytes);
