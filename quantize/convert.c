@@ -6,6 +6,7 @@
 
 #include "conversion.h"
 #include "file_receipt.h"
+#include "float_state.h"
 #include "os.h"
 #include "status.h"
 
@@ -153,7 +154,9 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
                      gust_type_name(c.options.type));
   if (c.options.calibration)
     c.options.recipe ^= gust_xxh64_of(c.options.calibration, c.options.calibration_bytes, 1);
+  gust_float_state caller = gust_float_state_set_default();
   gust_status status = run(&c, source_folder, err);
+  gust_float_state_restore(caller);
   if (status && status != GUST_E_CANCELLED) {
     gust_status changed =
         checkpoint_check(&c.source, err); /* whatever else went wrong came of it */
