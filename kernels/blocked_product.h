@@ -12,7 +12,8 @@
  *   GROUP_PANELS        panels a chunk of activations is used for while it is near
  *   Q4_BIAS, Q8_BIAS    what its dot products are too large by, in units of the
  *                       sum of the activations: weights it makes unsigned
- *   USES_STARTS         1: its dot products begin at token_tile's starts
+ *   USES_STARTS         1: its dot products begin at token_tile's starts; 0: at 0, and
+ *                       what it does before a group and a chunk it defines itself
  * and after it the functions declared below. */
 #ifndef GUST_BLOCKED_PRODUCT_H
 #define GUST_BLOCKED_PRODUCT_H
@@ -46,12 +47,17 @@ typedef struct weight_chunk {
   float offsets[CHUNK_BLOCKS][GUST_PANEL_ROWS]; /* -START_VALUE * scale */
 } weight_chunk;
 
+/* So many tokens' scales of one block lie side by side where they are turned. */
+#define TURNED_TOKENS 16u
+
 /* Some tokens' activations of one chunk. */
 typedef struct token_tile {
   const int8_t *codes;
-  const float *scales;   /* one per block */
-  const int32_t *starts; /* [tokens][CHUNK_BLOCKS]: START_BITS - bias * sum of codes */
+  const float *scales; /* one per block */
   size_t stride, scale_stride;
+  /* What the level uses of these two. */
+  const int32_t *starts; /* [tokens][CHUNK_BLOCKS]: START_BITS - bias * sum of codes */
+  const float (*turned)[TURNED_TOKENS]; /* [CHUNK_BLOCKS], from a multiple of so many tokens on */
 } token_tile;
 
 /* Expands block `b` of the chunk from `tile` (its tile of the panel) and block
@@ -76,17 +82,32 @@ static GUST_INLINE void expand_chunk(weight_chunk *chunk, const uint8_t *tiles, 
 
 typedef struct product_group {
   float sums[GROUP_PANELS][GROUP_TOKENS][GUST_PANEL_ROWS];
-  int32_t starts[GROUP_TOKENS][CHUNK_BLOCKS];
+  union {
+    int32_t starts[GROUP_TOKENS][CHUNK_BLOCKS];
+    float turned[GROUP_TOKENS / TURNED_TOKENS][CHUNK_BLOCKS][TURNED_TOKENS];
+  };
   weight_chunk weights;
 } product_group;
 
-/* What the sums of tokens [token, token + tokens) start at in a chunk. */
-static inline void fill_starts(product_group *g, const gust_activations *x, size_t token,
-                               size_t tokens, size_t block, size_t blocks, int32_t bias) {
+/* Before the first chunk of a group of `tokens`. */
+static inline void begin_group(size_t tokens);
+/* Before a chunk of the group: fills its starts or its turned scales, of tokens
+ * [token, token + tokens) of x. */
+static inline void begin_chunk(product_group *g, const gust_activations *x, size_t token,
+                               size_t tokens, size_t block, size_t blocks, int bits);
+
+#if USES_STARTS
+static inline void begin_group(size_t tokens) {
+  (void)tokens;
+}
+static inline void begin_chunk(product_group *g, const gust_activations *x, size_t token,
+                               size_t tokens, size_t block, size_t blocks, int bits) {
+  const int32_t bias = bits == 4 ? Q4_BIAS : Q8_BIAS;
   const int32_t *sums = x->sums + token * (x->k_padded / GUST_BLOCK_K) + block;
   for (size_t t = 0; t < tokens; t++, sums += x->k_padded / GUST_BLOCK_K)
     for (size_t b = 0; b < blocks; b++) g->starts[t][b] = START_BITS - bias * sums[b];
 }
+#endif
 
 /* One panel and chunk times all tokens of the group. Meanwhile what is expanded
  * next, `next_bytes` at `next`, comes from memory: some lines with each tile, as
@@ -101,9 +122,12 @@ static GUST_INLINE void multiply_chunk(float (*sums)[GUST_PANEL_ROWS], const pro
     /* NOLINTNEXTLINE(clang-analyzer-core.DivideZero): t < tokens */
     for (; ahead < next_bytes * (t + count) / tokens; ahead += GUST_LINE)
       _mm_prefetch((const char *)next + ahead, _MM_HINT_T0);
-    token_tile tile = {x->codes + (token + t) * x->stride + block * GUST_BLOCK_K,
-                       x->scales + (token + t) * row_blocks + block, g->starts[t], x->stride,
-                       row_blocks};
+    token_tile tile = {.codes = x->codes + (token + t) * x->stride + block * GUST_BLOCK_K,
+                       .scales = x->scales + (token + t) * row_blocks + block,
+                       .stride = x->stride,
+                       .scale_stride = row_blocks,
+                       .starts = g->starts[t],
+                       .turned = g->turned[t / TURNED_TOKENS]};
     multiply_tile(sums + t, &g->weights, &tile, blocks, bits, count);
   }
 }
@@ -126,13 +150,13 @@ static GUST_INLINE void multiply_group(float *dst, size_t dst_stride, int bits,
   size_t row_blocks = x->k_padded / GUST_BLOCK_K;
   size_t tile_bytes = bits == 4 ? GUST_Q4_TILE_BYTES : GUST_Q8_TILE_BYTES;
   size_t panel_bytes = row_blocks / GUST_TILE_BLOCKS * tile_bytes;
+  begin_group(tokens);
   for (size_t p = 0; p < panel_count; p++) memset(g.sums[p], 0, tokens * sizeof g.sums[p][0]);
   for (size_t block = 0; block < row_blocks; block += CHUNK_BLOCKS) {
     size_t blocks = row_blocks - block < CHUNK_BLOCKS ? row_blocks - block : CHUNK_BLOCKS;
     const uint8_t *tiles = panels + block / GUST_TILE_BLOCKS * tile_bytes;
     size_t chunk_bytes = blocks / GUST_TILE_BLOCKS * tile_bytes;
-    if (USES_STARTS)
-      fill_starts(&g, x, token, tokens, block, blocks, bits == 4 ? Q4_BIAS : Q8_BIAS);
+    begin_chunk(&g, x, token, tokens, block, blocks, bits);
     for (size_t p = 0; p < panel_count; p++) {
       bool last = p + 1 == panel_count, end = last && block + blocks == row_blocks;
       const uint8_t *next = last ? tiles + chunk_bytes : tiles + (p + 1) * panel_bytes;

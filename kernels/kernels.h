@@ -11,12 +11,20 @@
 #ifndef GUST_KERNELS_H
 #define GUST_KERNELS_H
 
+#include <float.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "panel.h"
 #include "weight_quantizer.h"
+
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || \
+    defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
+#error "compile without -Ofast, -ffast-math and parts of it: they change bits (docs/NUMERICS.md)"
+#endif
+_Static_assert(FLT_EVAL_METHOD == 0,
+               "a float has to be computed as a float; on 32-bit x86 add -msse2 -mfpmath=sse");
 
 /* For functions that are to become part of their callers, whose arguments are
  * then constants. */

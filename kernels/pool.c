@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "float_state.h"
 #include "os.h"
 
 /* How the pool works.
@@ -138,6 +139,13 @@ static void work(gust_pool *pool, unsigned index) {
   }
 }
 
+/* Items see the same state of arithmetic, whichever thread takes them. */
+static void work_as_caller(gust_pool *pool) {
+  gust_float_state before = gust_float_state_set_default();
+  work(pool, 0);
+  gust_float_state_restore(before);
+}
+
 /* Counts the worker in when the run is (still) open. */
 static bool enter(gust_pool *pool, uint64_t *state) {
   while (*state & STATE_OPEN)
@@ -159,6 +167,7 @@ static void *worker_main(void *arg) {
   pool_worker *worker = arg;
   gust_pool *pool = worker->pool;
   uint64_t seen = NO_GENERATION;
+  gust_float_state_set_default(); /* not what was inherited */
   for (;;) {
     uint64_t state = spin_for_news(pool, seen);
     bool slept = !has_news(state, seen);
@@ -199,13 +208,13 @@ void gust_pool_run(gust_pool *pool, gust_pool_fn *fn, void *arg, size_t items, s
   pool->grains = items / grain + (items % grain != 0);
   atomic_store_explicit(&pool->next_grain, 0, memory_order_relaxed);
   if (pool->started == 0 || pool->grains == 1) {
-    work(pool, 0);
+    work_as_caller(pool);
     return;
   }
   /* Closed and empty: adding cannot carry into a flag. */
   atomic_fetch_add(&pool->state, STATE_GENERATION + STATE_OPEN);
   wake_some(pool, pool->grains - 1);
-  work(pool, 0);
+  work_as_caller(pool);
   uint64_t state = atomic_fetch_and_explicit(&pool->state, ~STATE_OPEN, memory_order_acq_rel);
   if (state & STATE_INSIDE) wait_until_left(pool);
 }

@@ -3,7 +3,8 @@
  * Workers take grains of items from a shared counter, so a slow core never
  * gates a fast one; they spin briefly between loops and then sleep, so an idle
  * or oversubscribed pool costs nothing. One thread at a time may call
- * pool_run on a pool; it works along as worker 0. */
+ * pool_run on a pool; it works along as worker 0. Items are handled in the default
+ * state of floating-point arithmetic (float_state.h), whatever the caller's is. */
 #ifndef GUST_POOL_H
 #define GUST_POOL_H
 

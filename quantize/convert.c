@@ -6,6 +6,7 @@
 
 #include "conversion.h"
 #include "file_receipt.h"
+#include "float_state.h"
 #include "os.h"
 #include "status.h"
 
@@ -154,7 +155,9 @@ gust_status gust_convert(const char *source_folder, const char *target_path,
     return gust_fail(err, GUST_E_ARGUMENT,
                      "target bits choose between q4 and q8: expected type q4, found %s",
                      gust_type_name(c.options.type));
+  gust_float_state caller = gust_float_state_set_default();
   gust_status status = run(&c, source_folder, err), changed = GUST_OK;
+  gust_float_state_restore(caller);
   if (status && status != GUST_E_CANCELLED)
     changed = checkpoint_check(&c.source, err); /* whatever else went wrong came of it */
   if (changed) status = changed;

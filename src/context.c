@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attention.h"
+#include "float_state.h"
 #include "os.h"
 
 #define DEFAULT_BATCH 256u
@@ -200,7 +201,9 @@ static gust_status reserve_memory(gust_context *c, gust_error *err) {
     return gust_fail_memory(err, "scratch memory of a context", c->scratch_bytes);
   lay_out_scratch(c, c->scratch);
   const gust_config *config = &c->model->header.config;
+  gust_float_state caller = gust_float_state_set_default();
   gust_rope_frequencies(c->frequencies, config->head_dim, config->rope_theta);
+  gust_float_state_restore(caller);
   return GUST_OK;
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "attention.h"
+#include "float_state.h"
 
 /* Panels one thread takes at a time: of a lone token four keep enough reads under
  * way, of many tokens eight share what was read of them. */
@@ -253,6 +254,7 @@ static void aim_at_feed_forward(token_stage *s) {
 
 void gust_forward(gust_context *c, const int32_t *ids, size_t position, size_t count) {
   token_stage s = {.c = c, .ids = ids, .position = position};
+  gust_float_state caller = gust_float_state_set_default();
   aim_at_attention(&s, 0);
   run_tokens(c, embed_tokens, &s, count);
   for (size_t layer = 0; layer < c->model->header.config.layers; layer++) {
@@ -263,11 +265,13 @@ void gust_forward(gust_context *c, const int32_t *ids, size_t position, size_t c
     aim_at_attention(&s, layer + 1);
     run_tokens(c, add_and_norm, &s, count);
   }
+  gust_float_state_restore(caller);
 }
 
 void gust_forward_logits(gust_context *c, size_t first, size_t count) {
   const gust_config *config = &c->model->header.config;
   const gust_matrix *head = &c->model->head;
+  gust_float_state caller = gust_float_state_set_default();
   for (size_t t = 0; t < count; t++) {
     float *row = c->normed + t * c->hidden_stride;
     c->kernels.rmsnorm(row, c->x + (first + t) * c->hidden_stride, c->model->final_norm,
@@ -280,4 +284,5 @@ void gust_forward_logits(gust_context *c, size_t first, size_t count) {
                           .products = {{head, c->logits, c->vocab_stride}},
                           .count = 1};
   run_products(&logits);
+  gust_float_state_restore(caller);
 }

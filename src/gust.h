@@ -16,7 +16,10 @@
  *
  * Determinism. For one file, one token sequence and one key-value type the
  * logits are the same bits on every CPU level, thread count and way of cutting
- * the sequence into calls (docs/NUMERICS.md). */
+ * the sequence into calls (docs/NUMERICS.md). Nor does the caller's floating-point
+ * environment (rounding, flushing of subnormals, traps) matter on x86-64 and AArch64: it
+ * is set to the default while logits or draws are computed, and given back; callbacks
+ * run in the caller's. */
 #ifndef GUST_H
 #define GUST_H
 

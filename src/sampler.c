@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "float_state.h"
 #include "random64.h"
 
 struct gust_sampler {
@@ -186,18 +187,7 @@ static int32_t draw_from_all(gust_sampler *s, double whole) {
   return (int32_t)last;
 }
 
-gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int32_t *id,
-                              gust_error *err) {
-  size_t vocab = context->model->header.config.vocab_size;
-  if (vocab != s->vocab)
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "sampler: expected a context of the same vocabulary of %zu ids, found one of "
-                     "%zu; make the sampler for the context's model",
-                     s->vocab, vocab);
-  const float *logits = gust_context_logits(context);
-  if (!logits)
-    return gust_fail(err, GUST_E_ARGUMENT,
-                     "there are no logits to draw from: feed the context first");
+static void draw(gust_sampler *s, const gust_context *context, const float *logits, int32_t *id) {
   const gust_kernels *kernels = &context->kernels;
   const gust_sampling *o = &s->sampling;
   if (o->repeat_penalty != 1) logits = penalize(s, context, logits);
@@ -210,5 +200,22 @@ gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int3
     *id = (int32_t)kernels->argmax(logits, s->count);
   else
     *id = filtered ? draw_filtered(s, kernels, whole) : draw_from_all(s, (double)whole);
+}
+
+gust_status gust_sampler_draw(gust_sampler *s, const gust_context *context, int32_t *id,
+                              gust_error *err) {
+  size_t vocab = context->model->header.config.vocab_size;
+  if (vocab != s->vocab)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "sampler: expected a context of the same vocabulary of %zu ids, found one of "
+                     "%zu; make the sampler for the context's model",
+                     s->vocab, vocab);
+  const float *logits = gust_context_logits(context);
+  if (!logits)
+    return gust_fail(err, GUST_E_ARGUMENT,
+                     "there are no logits to draw from: feed the context first");
+  gust_float_state caller = gust_float_state_set_default();
+  draw(s, context, logits, id);
+  gust_float_state_restore(caller);
   return GUST_OK;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "checksum.h"
+#include "float_state.h"
 #include "model.h"
 #include "panel.h"
 #include "pool.h"
@@ -264,8 +265,11 @@ static gust_status fill_matrix(gust_pool *pool, const gust_tensor *tensor, size_
                   .type = tensor->type,
                   .panel_bytes = gust_type_panel_bytes(
                       tensor->type, gust_round_up((size_t)tensor->shape[1], GUST_TILE_K)),
-                  .seed = index,
-                  .rms = 1.0f / sqrtf((float)tensor->shape[1])};
+                  .seed = index};
+  gust_float_state caller = gust_float_state_set_default();
+  job.rms = 1.0f / sqrtf((float)tensor->shape[1]);
+  fill_row_codes(tensor, data + panels * job.panel_bytes, job.rms);
+  gust_float_state_restore(caller);
   while (job.first_panel < panels) {
     size_t left = panels - job.first_panel, step = left < PANELS_PER_STEP ? left : PANELS_PER_STEP;
     gust_pool_run(pool, fill_panels, &job, step, 4);
@@ -273,7 +277,6 @@ static gust_status fill_matrix(gust_pool *pool, const gust_tensor *tensor, size_
     gust_status status = report(progress, step * job.panel_bytes, err);
     if (status) return status;
   }
-  fill_row_codes(tensor, data + panels * job.panel_bytes, job.rms);
   return report(progress, tensor->bytes - panels * job.panel_bytes, err);
 }
 

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "checkpoint_maker.h"
 #include "convert.h"
+#include "hostile_float_state.h"
 
 static const char *source, *target;
 static char text[1300]; /* 512 tokens and more: single letters and bytes */
@@ -88,6 +89,12 @@ static void settings(void) {
     CHECK(same(want, found));
     free(found.data);
   }
+  options = options_for(&w);
+  set_hostile_float_state();
+  file_bytes hostile = result_of(&options, NULL);
+  CHECK(end_hostile_float_state());
+  CHECK(same(want, hostile));
+  free(hostile.data);
   /* Calibration changes something, and so does the text. */
   options = options_for(&w);
   options.calibration_bytes = sizeof text / 2;

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "checksum.h"
 #include "demo_model.h"
+#include "hostile_float_state.h"
 
 static int32_t *ids;
 
@@ -88,6 +89,42 @@ static void check_type(const char *type, gust_kv kv, const char *kv_name, size_t
   gust_model_close(model);
 }
 
+/* The caller's rounding and flushing change nothing, neither when threads inherit them
+ * nor where the caller computes itself, and are there afterwards. */
+static void check_float_state(void) {
+  gust_model *model = demo_model_open("q4");
+  gust_error err;
+  enum { COUNT = 20 };
+  size_t bytes = COUNT * gust_model_get_info(model)->vocab_size * sizeof(float);
+  float *expected = run(model, GUST_KV_F16, NULL, 1, COUNT, COUNT, COUNT);
+  for (unsigned threads = 1; threads <= 2; threads++)
+    for (size_t step = 1; step <= COUNT; step += COUNT - 1) {
+      set_hostile_float_state();
+      float *found = run(model, GUST_KV_F16, NULL, threads, COUNT, step, COUNT);
+      CHECK(end_hostile_float_state());
+      if (!CHECK(memcmp(expected, found, bytes) == 0))
+        fprintf(stderr, "  with %u threads, in steps of %zu\n", threads, step);
+      free(found);
+    }
+  gust_sampling sampling = {.temperature = 1, .top_p = 0.9f, .repeat_penalty = 1.1f, .seed = 3};
+  gust_context *context = context_or_die(model, NULL);
+  gust_sampler *sampler;
+  int32_t draws[2][COUNT];
+  if (gust_context_feed(context, ids, COUNT, NULL, NULL, &err)) check_fatal("feed", err.text);
+  for (int hostile = 0; hostile < 2; hostile++) {
+    if (gust_sampler_create(&sampler, model, &sampling, &err)) check_fatal("sampler", err.text);
+    if (hostile) set_hostile_float_state();
+    for (size_t i = 0; i < COUNT; i++)
+      CHECK_EQ_INT(gust_sampler_draw(sampler, context, &draws[hostile][i], &err), GUST_OK);
+    CHECK(!hostile || end_hostile_float_state());
+    gust_sampler_destroy(sampler);
+  }
+  CHECK(memcmp(draws[0], draws[1], sizeof draws[0]) == 0);
+  gust_context_destroy(context);
+  free(expected);
+  gust_model_close(model);
+}
+
 static size_t at_most(size_t n, size_t most) {
   return n < most ? n : most;
 }
@@ -104,6 +141,7 @@ int main(int argc, char **argv) {
   CHECK(count > 1000 && gust_model_get_info(model)->sliding_window == 512);
   gust_model_close(model);
   check_known_bits();
+  check_float_state();
   /* Past the sliding window, so that the cache has rolled over. */
   check_type("q4", GUST_KV_F16, "f16", at_most(700, most), at_most(600, most));
   check_type("q8", GUST_KV_Q8, "q8", at_most(600, most), at_most(120, most));

@@ -70,6 +70,13 @@ EMU __m512 _mm512_maskz_loadu_ps(__mmask16 m, const void *p) {
 EMU void _mm512_mask_storeu_ps(void *p, __mmask16 m, __m512 a) {
   EACH(16) if (m >> i & 1) memcpy((char *)p + 4 * i, &a.f[i], 4);
 }
+EMU __m128 _mm_loadu_ps(const float *p) { __m128 r; memcpy(&r, p, 16); return r; }
+EMU void _mm_storeu_ps(float *p, __m128 a) { memcpy(p, &a, 16); }
+EMU void emu_transpose(__m128 *a, __m128 *b, __m128 *c, __m128 *d) {
+  const __m128 r[4] = {*a, *b, *c, *d};
+  EACH(4) a->f[i] = r[i].f[0], b->f[i] = r[i].f[1], c->f[i] = r[i].f[2], d->f[i] = r[i].f[3];
+}
+#define _MM_TRANSPOSE4_PS(a, b, c, d) emu_transpose(&(a), &(b), &(c), &(d))
 EMU __m512 _mm512_set1_ps(float x) { __m512 r; EACH(16) r.f[i] = x; return r; }
 EMU __m512 _mm512_setzero_ps(void) { return _mm512_set1_ps(0); }
 EMU __m512i _mm512_set1_epi32(int x) { __m512i r; EACH(16) emu_put32(r.b, i, x); return r; }

@@ -1,0 +1,31 @@
+/* What a host may have made of the state of floating-point arithmetic: rounding towards
+ * zero, subnormal numbers taken and given as zeros. */
+#ifndef GUST_HOSTILE_FLOAT_STATE_H
+#define GUST_HOSTILE_FLOAT_STATE_H
+
+#include <stdbool.h>
+
+#include "float_state.h"
+
+#if defined(__SSE__)
+#define HOSTILE_FLOAT_BITS (0x1f80u | 0x6000u | 0x8000u | 0x40u) /* RC, FTZ, DAZ */
+#elif defined(__aarch64__)
+#define HOSTILE_FLOAT_BITS ((3u << 22) | (1u << 24)) /* RMode, FZ */
+#else
+#define HOSTILE_FLOAT_BITS 0u
+#endif
+
+static inline void set_hostile_float_state(void) {
+  gust_float_state_restore((gust_float_state){HOSTILE_FLOAT_BITS});
+}
+
+/* Back to the default; whether the hostile state was still there. */
+static inline bool end_hostile_float_state(void) {
+  uint64_t flags = 0;
+#if defined(__SSE__)
+  flags = 0x3f; /* exceptions there have been */
+#endif
+  return (gust_float_state_set_default().bits & ~flags) == HOSTILE_FLOAT_BITS;
+}
+
+#endif
