@@ -206,9 +206,8 @@ static void check_open(void) {
     memory = measure(&options);
     CHECK_EQ_INT(memory.available, there);
     CHECK_EQ_INT(memory.most > 0, i >= 0);
-    CHECK_EQ_INT(gust_context_create(&context, model, &options, &err),
-                 i < 0 ? GUST_E_MEMORY : GUST_OK);
-    if (i < 0) continue;
+    gust_status status = gust_context_create(&context, model, &options, &err);
+    if (!CHECK_EQ_INT(status, i < 0 ? GUST_E_MEMORY : GUST_OK) || i < 0) continue;
     CHECK_EQ_INT(gust_context_capacity(context), expected);
     CHECK(expected >= before && expected > 0);
     before = expected;
