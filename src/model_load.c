@@ -126,7 +126,7 @@ static gust_status check_same(const gust_model *model, os_file file, uint64_t by
                      "%s: expected %zu bytes, found %llu: it was replaced meanwhile; try again",
                      path, model->map.bytes, (unsigned long long)bytes);
   if (!os_read_at(file, prologue, sizeof prologue, 0))
-    return gust_fail(err, GUST_E_IO, "%s: cannot read again: %s", path, strerror(errno));
+    return gust_fail(err, GUST_E_IO, "%s: cannot read: %s", path, strerror(errno));
   if (memcmp(prologue, model->map.data, sizeof prologue) != 0)
     return gust_fail(err, GUST_E_IO,
                      "%s: expected the header it had, found another: it was replaced meanwhile; "
