@@ -102,8 +102,20 @@ static void bench_level(bench *b, const char *level) {
   }
 }
 
+/* Whether the machine has the level; says which it has where it has not. */
+static bool check_level(const char *name) {
+  const char *level;
+  for (size_t l = 0; (level = gust_kernels_level(l)) != NULL; l++)
+    if (strcmp(name, level) == 0) return true;
+  fprintf(stderr, "bench_kernels: expected a level of this machine, found %s; it has:", name);
+  for (size_t l = 0; (level = gust_kernels_level(l)) != NULL; l++) fprintf(stderr, " %s", level);
+  fprintf(stderr, "\n");
+  return false;
+}
+
 int main(int argc, char **argv) {
   const char *only = argc > 1 ? argv[1] : NULL, *level;
+  if (only && !check_level(only)) return 2;
   gust_error err = {.text = "out of memory"};
   bench b = {.pool = gust_pool_create(1), .data = kernel_data_create()};
   if (!b.pool || !b.data ||

@@ -39,10 +39,27 @@ static void read_line(char text[CPU_NAME_BYTES], const char *path, const char *k
   }
   fclose(file);
 }
+/* 64-bit Arm has no such lines: the name of the board, where firmware tells it, */
+static void read_board(char text[CPU_NAME_BYTES]) {
+  FILE *file = fopen("/sys/firmware/devicetree/base/model", "r");
+  if (!file) return;
+  text[fread(text, 1, CPU_NAME_BYTES - 1, file)] = 0;
+  fclose(file);
+}
+/* and on servers the numbers of the core's maker and of its design. */
+static void read_part(char text[CPU_NAME_BYTES]) {
+  char implementer[CPU_NAME_BYTES] = "", part[CPU_NAME_BYTES] = "";
+  read_line(implementer, "/proc/cpuinfo", "CPU implementer");
+  read_line(part, "/proc/cpuinfo", "CPU part");
+  if (*implementer && *part)
+    snprintf(text, CPU_NAME_BYTES, "CPU implementer %.16s part %.16s", implementer, part);
+}
 static void read_name(char text[CPU_NAME_BYTES]) {
   static const char *const keys[] = {"model name", "Model", "Hardware"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys && !*text; i++)
     read_line(text, "/proc/cpuinfo", keys[i]);
+  if (!*text) read_board(text);
+  if (!*text) read_part(text);
 }
 #endif
 

@@ -25,6 +25,7 @@ static void add(advice *list, const char *format, ...) {
 }
 
 static void advise_on_memory(advice *list, const doctor_findings *f) {
+  if (f->facts.memory_available == 0) return; /* unknown */
   for (size_t i = 0; i < DOCTOR_MODELS; i++) {
     const doctor_model *model = &f->models[i];
     char need[HUMAN_BYTES], have[HUMAN_BYTES];

@@ -140,6 +140,8 @@ static void run_rmsnorm(const gust_kernels *k, const kernel_data *d, const kerne
 }
 static void run_rope(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
   (void)one;
+  /* Turned in place again and again, by what is no rotation, they would come to nothing. */
+  memcpy(d->dst, d->floats, DEPTH * sizeof(float));
   k->rope(d->dst, DEPTH / HEAD_DIM, HEAD_DIM, d->floats, d->more);
 }
 static void run_swiglu(const gust_kernels *k, const kernel_data *d, const kernel_case *one) {
@@ -244,7 +246,7 @@ const kernel_case kernel_cases[] = {
     FEEDBACK("round_q4", run_round_block, WEIGHT_Q4, 1),
     FEEDBACK("round_q8", run_round_block, WEIGHT_Q8, 1),
     CACHED("rmsnorm", run_rmsnorm, 1, DEPTH * 12.0),
-    CACHED("rope", run_rope, 1, DEPTH * 8.0),
+    CACHED("rope", run_rope, 1, DEPTH * 16.0), /* the copy included */
     CACHED("swiglu", run_swiglu, 1, DEPTH * 12.0),
     CACHED("add", run_add, 1, DEPTH * 12.0),
     CACHED("softmax", run_softmax, 1, DEPTH * 8.0),

@@ -186,7 +186,7 @@ static GUST_INLINE void add_lone_block(float32x4_t sums[4], const uint8_t *tile,
   }
 }
 
-static GUST_INLINE float32x4_t row_scales(const uint8_t *codes) {
+static GUST_INLINE float32x4_t load_row_scales(const uint8_t *codes) {
   uint32_t four;
   memcpy(&four, codes, sizeof four);
   uint16x8_t wide = vmovl_u8(vcreate_u8(four));
@@ -213,7 +213,7 @@ static GUST_INLINE void multiply_lone(float *dst, const uint8_t *panel, const ui
   for (size_t p = 0; p < panels; p++)
     for (size_t q = 0; q < 4; q++) {
       size_t row = p * GUST_PANEL_ROWS + 4 * q;
-      vst1q_f32(dst + row, vmulq_f32(sums[p][q], row_scales(row_codes + row)));
+      vst1q_f32(dst + row, vmulq_f32(sums[p][q], load_row_scales(row_codes + row)));
     }
 }
 
@@ -275,7 +275,7 @@ static void multiply_tokens(float *sums, const arm_weights *w, const arm_tokens 
 static GUST_INLINE void store_sums(float *dst, size_t dst_stride, const float *sums,
                                    const uint8_t *row_codes, size_t tokens) {
   for (size_t q = 0; q < 4; q++) {
-    float32x4_t scale = row_scales(row_codes + 4 * q);
+    float32x4_t scale = load_row_scales(row_codes + 4 * q);
     for (size_t t = 0; t < tokens; t++) {
       float32x4_t sum;
       if (ARM_PAIRS) {

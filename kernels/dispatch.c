@@ -1,9 +1,20 @@
 /* Which levels this processor runs, and the table of their kernels. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels.h"
 #include "levels.h"
 #include "os.h"
+
+#if defined(__APPLE__) && (defined(GUST_HAVE_AVX512) || defined(GUST_HAVE_DOTPROD))
+#include <sys/sysctl.h>
+
+static bool has_feature(const char *name) {
+  int value = 0;
+  size_t bytes = sizeof value;
+  return sysctlbyname(name, &value, &bytes, NULL, 0) == 0 && value != 0;
+}
+#endif
 
 #ifdef GUST_HAVE_AVX2
 #include <cpuid.h>
@@ -36,9 +47,27 @@ static bool has_avxvnni(void) {
 #endif
 
 #ifdef GUST_HAVE_AVX512
+#ifdef __APPLE__
+/* macOS saves these registers of a thread that has used them, and XCR0 says so only
+ * then. Before Darwin 21.3 (macOS 12.2) it damages the opmask registers at times. */
+static bool saves_avx512(void) {
+  char release[32] = "";
+  size_t bytes = sizeof release - 1;
+  if (sysctlbyname("kern.osrelease", release, &bytes, NULL, 0) != 0) return false;
+  char *minor;
+  long major = strtol(release, &minor, 10);
+  bool whole = major > 21 || (major == 21 && *minor == '.' && strtol(minor + 1, NULL, 10) >= 3);
+  return whole && has_feature("hw.optional.avx512f");
+}
+#else
+static bool saves_avx512(void) {
+  return ALL_OF(saved_registers(), 0xe6u); /* + opmask, ZMM */
+}
+#endif
+
 static bool has_avx512(void) {
   unsigned a, b, c, d;
-  if (!has_avx2() || !ALL_OF(saved_registers(), 0xe6u)) return false; /* + opmask, ZMM */
+  if (!has_avx2() || !saves_avx512()) return false;
   const unsigned foundation = bit_AVX512F | bit_AVX512BW | bit_AVX512VL | bit_AVX512DQ;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && ALL_OF(b, foundation) &&
          ALL_OF(c, (unsigned)bit_AVX512VNNI);
@@ -71,13 +100,6 @@ static bool has_i8mm(void) {
 }
 #endif
 #elif defined(__APPLE__)
-#include <sys/sysctl.h>
-
-static bool has_feature(const char *name) {
-  int value = 0;
-  size_t bytes = sizeof value;
-  return sysctlbyname(name, &value, &bytes, NULL, 0) == 0 && value != 0;
-}
 static bool has_dotprod(void) {
   return has_feature("hw.optional.arm.FEAT_DotProd");
 }

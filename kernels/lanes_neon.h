@@ -1,6 +1,6 @@
 /* Sixteen float lanes in four AArch64 SIMD registers; same bits as lanes_c.h.
- * Relies on the floating-point control register as every AArch64 system starts a
- * thread with it: rounding to nearest, nothing flushed to zero, IEEE halves. */
+ * Relies on the default of the floating-point control register (float_state.h):
+ * rounding to nearest, nothing flushed to zero, IEEE halves. */
 #ifndef GUST_LANES_NEON_H
 #define GUST_LANES_NEON_H
 
@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "q4_cells.h"
 
 /* Four members rather than an array of four, so that compilers keep arrays of vf
  * in registers. */
@@ -166,16 +168,53 @@ static inline vf v_load_bf16(const uint16_t *p) {
   return (vf){load_bf16_quad(p), load_bf16_quad(p + 4), load_bf16_quad(p + 8),
               load_bf16_quad(p + 12)};
 }
-static inline vf v_load_i8(const int8_t *p) {
-  int8x16_t bytes = vld1q_s8(p);
+static inline vf float_of_bytes(int8x16_t bytes) {
   int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_high_s8(bytes);
   return (vf){vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_high_s16(low)),
               vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_high_s16(high))};
 }
-static inline void v_store_i8(int8_t *p, vf x) {
+static inline vf v_load_i8(const int8_t *p) {
+  return float_of_bytes(vld1q_s8(p));
+}
+static inline int8x16_t bytes_of_float(vf x) {
   int16x8_t low = vcombine_s16(vmovn_s32(vcvtq_s32_f32(x.a)), vmovn_s32(vcvtq_s32_f32(x.b)));
   int16x8_t high = vcombine_s16(vmovn_s32(vcvtq_s32_f32(x.c)), vmovn_s32(vcvtq_s32_f32(x.d)));
-  vst1q_s8(p, vcombine_s8(vmovn_s16(low), vmovn_s16(high)));
+  return vcombine_s8(vmovn_s16(low), vmovn_s16(high));
+}
+static inline void v_store_i8(int8_t *p, vf x) {
+  vst1q_s8(p, bytes_of_float(x));
+}
+/* Half steps as bytes: narrowing with saturation makes 0 of what lies below it. */
+static inline uint8x16_t half_steps(vf x) {
+  vf h = v_min(x, v_set1(GUST_Q4_LAST_HALF_STEP));
+  int16x8_t low = vcombine_s16(vqmovn_s32(vcvtq_s32_f32(h.a)), vqmovn_s32(vcvtq_s32_f32(h.b)));
+  int16x8_t high = vcombine_s16(vqmovn_s32(vcvtq_s32_f32(h.c)), vqmovn_s32(vcvtq_s32_f32(h.d)));
+  return vcombine_u8(vqmovun_s16(low), vqmovun_s16(high));
+}
+/* Entries of a table of 32 bytes. */
+static inline uint8x16_t look_up(const uint8_t *table, uint8x16_t index) {
+  const uint8x16x2_t entries = {{vld1q_u8(table), vld1q_u8(table + 16)}};
+  return vqtbl2q_u8(entries, index);
+}
+static inline int8x16_t look_up_signed(const int8_t *table, uint8x16_t index) {
+  const int8x16x2_t entries = {{vld1q_s8(table), vld1q_s8(table + 16)}};
+  return vqtbl2q_s8(entries, index);
+}
+static inline vf nearest_levels(vf steps) {
+  static const int8_t low[] = GUST_Q4_CELL_LOW, high[] = GUST_Q4_CELL_HIGH;
+  static const uint8_t border[] = GUST_Q4_CELL_BORDER;
+  uint8x16_t h = half_steps(steps), cell = vshrq_n_u8(h, 3);
+  uint8x16_t above = vcgeq_u8(h, look_up(border, cell));
+  return float_of_bytes(vbslq_s8(above, look_up_signed(high, cell), look_up_signed(low, cell)));
+}
+static inline void v_q4_levels(vf *first, vf *second, vf steps, vf more_steps) {
+  *first = nearest_levels(steps);
+  *second = nearest_levels(more_steps);
+}
+static inline vf v_q4_codes(vf level) {
+  static const uint8_t code[] = GUST_Q4_CODE_OF_LEVEL;
+  uint8x16_t biased = vaddq_u8(vreinterpretq_u8_s8(bytes_of_float(level)), vdupq_n_u8(64));
+  return float_of_bytes(vreinterpretq_s8_u8(look_up(code, vshrq_n_u8(biased, 2))));
 }
 /* Small integers add exactly in float, so the order does not matter. */
 static inline int32_t v_sum_int(vf x) {

@@ -66,12 +66,20 @@ static uint64_t number_after(const char *text, const char *key) {
 /* What one control group leaves us of something; UINT64_MAX: it sets no limit. */
 typedef uint64_t group_limit_fn(const char *folder, bool v2);
 
+/* The number in a file of the group's; UINT64_MAX where there is none. */
+static uint64_t group_number(const char *folder, const char *name) {
+  char text[64];
+  if (!read_in(folder, name, text, sizeof text) || *text < '0' || *text > '9') return UINT64_MAX;
+  return strtoull(text, NULL, 10);
+}
+
 static uint64_t group_memory(const char *folder, bool v2) {
   char text[64], stat[16384];
-  if (!read_in(folder, v2 ? "memory.max" : "memory.limit_in_bytes", text, sizeof text) ||
-      *text < '0' || *text > '9')
-    return UINT64_MAX;
-  uint64_t limit = strtoull(text, NULL, 10);
+  uint64_t limit = group_number(folder, v2 ? "memory.max" : "memory.limit_in_bytes");
+  if (v2) { /* above this one processes are held up while their pages are taken away */
+    uint64_t high = group_number(folder, "memory.high");
+    if (high < limit) limit = high;
+  }
   if (limit >= INT64_MAX / 2) return UINT64_MAX; /* the first version's way to say none */
   if (!read_in(folder, v2 ? "memory.current" : "memory.usage_in_bytes", text, sizeof text))
     return limit;
@@ -89,9 +97,8 @@ static uint64_t group_memory(const char *folder, bool v2) {
 static uint64_t group_swap(const char *folder, bool v2) {
   char text[64];
   if (!v2) return 0;
-  if (!read_in(folder, "memory.swap.max", text, sizeof text) || *text < '0' || *text > '9')
-    return UINT64_MAX;
-  uint64_t limit = strtoull(text, NULL, 10);
+  uint64_t limit = group_number(folder, "memory.swap.max");
+  if (limit == UINT64_MAX) return limit;
   if (!read_in(folder, "memory.swap.current", text, sizeof text)) return limit;
   uint64_t used = strtoull(text, NULL, 10);
   return used < limit ? limit - used : 0;
@@ -316,7 +323,10 @@ uint64_t os_available_memory(void) {
   kern_return_t result = host_statistics64(host, HOST_VM_INFO64, (host_info64_t)&vm, &count);
   mach_port_deallocate(mach_task_self(), host);
   if (result != KERN_SUCCESS) return 0;
-  return ((uint64_t)vm.free_count + vm.inactive_count) * os_page_bytes();
+  /* Pages of files and what programs may lose give way without swapping. What was read
+   * ahead of a file is among the free ones as well. */
+  uint64_t pages = (uint64_t)vm.free_count + vm.external_page_count + vm.purgeable_count;
+  return (pages - vm.speculative_count) * os_page_bytes();
 #else
   return 0;
 #endif

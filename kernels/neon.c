@@ -8,8 +8,10 @@
 #define ARM_DECODE_PANELS 2
 
 #include "lanes_neon.h"
-/* Before kernels.h, which float_kernels.h includes. */
+/* Before kernels.h, which these include. */
+#include "calibration_kernels.h"
 #include "float_kernels.h"
+#include "weight_kernels.h"
 /* After ARM_PAIRS. */
 #include "arm_block.h"
 #include "levels.h"
@@ -87,6 +89,8 @@ static GUST_INLINE void multiply_tile(float *sums, const arm_weights *w, const a
 void gust_kernels_fill_neon(gust_kernels *kernels) {
   kernels->level = "neon";
   fill_float_kernels(kernels);
+  fill_weight_kernels(kernels);
+  fill_calibration_kernels(kernels);
   kernels->matmul_q4 = matmul_q4_arm;
   kernels->matmul_q8 = matmul_q8_arm;
 }

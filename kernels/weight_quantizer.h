@@ -36,8 +36,8 @@ typedef struct gust_weight_quantizer {
                 const uint8_t *scales, const uint8_t *row_codes);
 } gust_weight_quantizer;
 
-/* The least row code whose scale is at least `scale`; `scale` is finite and not
- * negative. 0 for 0 and for what is next to it. */
+/* The least row code whose scale is at least `scale`, which is finite and not
+ * negative: 0 for 0 alone, 254 at most. */
 static inline uint8_t gust_row_code_for(float scale) {
   uint32_t bits;
   memcpy(&bits, &scale, sizeof bits);

@@ -6,8 +6,9 @@
  * caller gives back to the matching _close or _destroy, which accept NULL.
  * A gust_model is immutable once open: any number of contexts, decoders and
  * samplers may use it, from any threads, as long as it outlives them. A
- * context, decoder or sampler belongs to one thread at a time. Memory handed
- * out as a pointer to be freed is freed with gust_free.
+ * context, decoder or sampler belongs to one thread at a time. A thread that
+ * feeds a context works along and needs 512 KiB of stack. Memory handed out as a
+ * pointer to be freed is freed with gust_free.
  *
  * Errors. Functions that can fail return a gust_status and, when `err` is not
  * NULL, leave there one line of text: what failed, where, what was expected,

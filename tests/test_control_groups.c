@@ -109,6 +109,16 @@ static void second_version(void) {
   CHECK_LEFT(874 * MIB, 874 * MIB + 4 * GIB);
   put(B "/memory.swap.max", "0\n");
   CHECK_LEFT(874 * MIB, 874 * MIB);
+  /* The lower limit of the two rules, where there is one. */
+  put_number(B "/memory.high", 800 * MIB);
+  CHECK_LEFT(650 * MIB, 650 * MIB);
+  put(B "/memory.max", "max\n");
+  CHECK_LEFT(650 * MIB, 650 * MIB);
+  put_number(B "/memory.max", 700 * MIB);
+  CHECK_LEFT(550 * MIB, 550 * MIB);
+  put(B "/memory.high", "max\n");
+  put_number(B "/memory.max", GIB);
+  CHECK_LEFT(874 * MIB, 874 * MIB);
   /* Groups around it count as well, the outermost too. */
   put_number(A "/memory.max", 512 * MIB);
   put_number(A "/memory.current", 500 * MIB);

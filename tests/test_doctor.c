@@ -314,6 +314,9 @@ static void test_advice(void) {
   f.models[1].prediction.limit = LIMIT_DISK;
   check_advice(&f,
                "q8 needs 8.00 GB of memory and 16.0 GB are free: close other programs, or use q4");
+  f.models[1].prediction.limit = LIMIT_MAPPED;
+  f.facts.memory_available = 0; /* unknown: nothing to say of it */
+  CHECK_EQ_INT(doctor_advise(&f, lines), 0);
   f = healthy();
   f.level = "avx2";
   check_advice(&f, "AVX2");
