@@ -19,13 +19,18 @@ static inline void set_hostile_float_state(void) {
   gust_float_state_restore((gust_float_state){HOSTILE_FLOAT_BITS});
 }
 
-/* Back to the default; whether the hostile state was still there. */
-static inline bool end_hostile_float_state(void) {
+/* Sets the default; whether `bits` were there, apart from exceptions there have been. */
+static inline bool end_float_state(uint64_t bits) {
   uint64_t flags = 0;
 #if defined(__SSE__)
-  flags = 0x3f; /* exceptions there have been */
+  flags = 0x3f;
 #endif
-  return (gust_float_state_set_default().bits & ~flags) == HOSTILE_FLOAT_BITS;
+  return (gust_float_state_set_default().bits & ~flags) == bits;
+}
+
+/* Back to the default; whether the hostile state was still there. */
+static inline bool end_hostile_float_state(void) {
+  return end_float_state(HOSTILE_FLOAT_BITS);
 }
 
 #endif

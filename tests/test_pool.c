@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "host.h"
+#include "hostile_float_state.h"
 #include "os.h"
 #include "pool.h"
 
@@ -109,6 +110,7 @@ static void sleepers_wake(unsigned threads) {
  * a sleeping worker must join a run that is long enough. */
 typedef struct meeting {
   atomic_uint arrived, met;
+  atomic_uint hostile; /* threads that are not in the default state of arithmetic */
 } meeting;
 
 /* Gives up after a minute, so that a pool that keeps a worker asleep fails the
@@ -116,21 +118,26 @@ typedef struct meeting {
 static void meet(void *arg, size_t begin, size_t end, unsigned worker) {
   (void)worker;
   meeting *m = arg;
+  if (!end_float_state(GUST_FLOAT_DEFAULT)) atomic_fetch_add(&m->hostile, 1);
   atomic_fetch_add(&m->arrived, (unsigned)(end - begin));
   uint64_t start = os_now_ns();
   while (atomic_load(&m->arrived) < 2 && os_now_ns() - start < 60000000000u) host_yield();
   if (end - begin == 1 && atomic_load(&m->arrived) == 2) atomic_fetch_add(&m->met, 1);
 }
 
+/* Nor do they compute in the state of arithmetic of the one that started them. */
 static void workers_join(unsigned threads) {
+  set_hostile_float_state();
   gust_pool *pool = gust_pool_create(threads);
   if (!CHECK(pool != NULL)) return;
   for (int i = 0; i < 20; i++) {
     meeting m = {0};
     gust_pool_run(pool, meet, &m, 2, 1);
     if (!CHECK_EQ_INT(atomic_load(&m.met), 2)) break;
+    CHECK_EQ_INT(atomic_load(&m.hostile), 0);
     wait_ns(i % 2 ? 200000 : 0);
   }
+  CHECK(end_hostile_float_state());
   gust_pool_destroy(pool);
 }
 
