@@ -103,14 +103,14 @@ double tensor_types_bits(const gust_header *header) {
   return weights > 0 ? 8 * bytes / weights : 0;
 }
 
-typedef struct raise {
+typedef struct type_raise {
   size_t tensor;
   double bytes; /* that q8 takes more than q4 */
   double gain;  /* error it takes away, per byte */
-} raise;
+} type_raise;
 
 static int by_gain(const void *a, const void *b) {
-  const raise *x = a, *y = b;
+  const type_raise *x = a, *y = b;
   if (x->gain != y->gain) return x->gain > y->gain ? -1 : 1;
   return x->tensor < y->tensor ? -1 : 1;
 }
@@ -123,13 +123,13 @@ static void set_free(gust_header *header, const bool *kept, gust_type type) {
 /* All free matrices are q4 now; `room` bytes are left. */
 static gust_status raise_best(gust_header *header, const tensor_sensitivity *sensitivities,
                               const bool *kept, double room, gust_error *err) {
-  size_t count = 0, bytes = (header->tensor_count + 1) * sizeof(raise);
-  raise *raises = malloc(bytes);
+  size_t count = 0, bytes = (header->tensor_count + 1) * sizeof(type_raise);
+  type_raise *raises = malloc(bytes);
   if (!raises) return gust_fail_memory(err, "choice of types", bytes);
   for (size_t i = 0; i < header->tensor_count; i++) {
     const gust_tensor *t = &header->tensors[i];
     if (!tensor_types_is_quantized(t) || kept[i]) continue;
-    raise *r = &raises[count++];
+    type_raise *r = &raises[count++];
     r->tensor = i;
     r->bytes = bytes_as(t, GUST_TYPE_Q8) - bytes_as(t, GUST_TYPE_Q4);
     r->gain = (sensitivities[i].q4 - sensitivities[i].q8) / r->bytes;
