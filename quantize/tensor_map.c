@@ -1,10 +1,7 @@
 #include "tensor_map.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NAME_BYTES 96
 
 typedef struct map_builder {
   tensor_map *map;
@@ -29,47 +26,21 @@ static gust_status check_shape(map_builder *b, const gust_tensor *t, const check
                    safetensors_shape_text(found->shape, found->rank, found_text));
 }
 
-/* columns 0: a vector. */
-static gust_status add_tensor(map_builder *b, const char *name, uint64_t rows, uint64_t columns) {
+static gust_status add_tensor(map_builder *b, const gust_tensor_spec *spec) {
   gust_tensor *t = &b->header->tensors[b->header->tensor_count];
-  size_t bytes = strlen(name) + 1;
-  *t = (gust_tensor){.name = malloc(bytes)};
+  size_t bytes = strlen(spec->name) + 1;
+  *t = (gust_tensor){.name = malloc(bytes), .rank = spec->rank};
   if (!t->name) return gust_fail_memory(b->err, "tensor name", bytes);
-  memcpy(t->name, name, bytes);
-  t->rank = columns ? 2 : 1;
-  t->shape[0] = rows;
-  t->shape[1] = columns ? columns : 1;
+  memcpy(t->name, spec->name, bytes);
+  memcpy(t->shape, spec->shape, sizeof t->shape);
   size_t index = b->header->tensor_count++;
-  const checkpoint_entry *entry = checkpoint_find(b->source, name);
+  const checkpoint_entry *entry = checkpoint_find(b->source, t->name);
   if (!entry)
     return gust_fail(b->err, GUST_E_FORMAT,
                      "%s: expected a tensor '%s', found none; download the checkpoint again",
-                     b->source->folder, name);
+                     b->source->folder, t->name);
   b->map->targets[entry->shard][entry->tensor] = index;
   return check_shape(b, t, entry);
-}
-
-static gust_status add_layer(map_builder *b, uint32_t layer) {
-  const gust_config *c = &b->header->config;
-  uint64_t hidden = c->hidden_size, ffn = c->intermediate_size;
-  uint64_t q = (uint64_t)c->heads * c->head_dim, kv = (uint64_t)c->kv_heads * c->head_dim;
-  const struct part {
-    const char *name;
-    uint64_t rows, columns;
-  } parts[] = {
-      {"input_layernorm", hidden, 0},   {"self_attn.q_proj", q, hidden},
-      {"self_attn.k_proj", kv, hidden}, {"self_attn.v_proj", kv, hidden},
-      {"self_attn.o_proj", hidden, q},  {"post_attention_layernorm", hidden, 0},
-      {"mlp.gate_proj", ffn, hidden},   {"mlp.up_proj", ffn, hidden},
-      {"mlp.down_proj", hidden, ffn},
-  };
-  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-    char name[NAME_BYTES];
-    snprintf(name, sizeof name, "model.layers.%u.%s.weight", layer, parts[i].name);
-    gust_status status = add_tensor(b, name, parts[i].rows, parts[i].columns);
-    if (status) return status;
-  }
-  return GUST_OK;
 }
 
 /* Some exports spell a tied head out once more. One that differs contradicts
@@ -94,21 +65,19 @@ static gust_status check_tied_head(map_builder *b) {
                    head_file->path);
 }
 
-#define TENSORS_PER_LAYER 9
-#define TENSORS_BESIDE 3 /* embedding, last norm, head */
-
+/* The checkpoint calls them as the file does. */
 static gust_status add_all(map_builder *b) {
-  gust_config *c = &b->header->config;
-  size_t most = (size_t)c->layers * TENSORS_PER_LAYER + TENSORS_BESIDE;
-  b->header->tensors = calloc(most, sizeof *b->header->tensors);
+  const gust_config *c = &b->header->config;
+  size_t count = gust_config_tensor_count(c);
+  gust_status status = GUST_OK;
+  b->header->tensors = calloc(count, sizeof *b->header->tensors);
   if (!b->header->tensors)
-    return gust_fail_memory(b->err, "tensor list", most * sizeof *b->header->tensors);
-  gust_status status = add_tensor(b, EMBEDDING_NAME, c->vocab_size, c->hidden_size);
-  for (uint32_t i = 0; i < c->layers && !status; i++) status = add_layer(b, i);
-  if (!status) status = add_tensor(b, "model.norm.weight", c->hidden_size, 0);
-  if (status) return status;
-  if (c->tied_head) return check_tied_head(b);
-  return add_tensor(b, HEAD_NAME, c->vocab_size, c->hidden_size);
+    return gust_fail_memory(b->err, "tensor list", count * sizeof *b->header->tensors);
+  for (size_t i = 0; i < count && !status; i++) {
+    gust_tensor_spec spec = gust_config_tensor(c, i);
+    status = add_tensor(b, &spec);
+  }
+  return !status && c->tied_head ? check_tied_head(b) : status;
 }
 
 /* --- surplus tensors --------------------------------------------------------------- */

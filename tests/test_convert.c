@@ -441,10 +441,15 @@ static void ids_around(void) {
        "true, \"add_eos_token\": true}",
        1},
       {"{\"tokenizer_class\": \"LlamaTokenizer\", \"add_bos_token\": false}", 0},
-      {"{\"tokenizer_class\": \"Other\", \"bos_token\": \"<s>\", \"add_bos_token\": true}", 0},
+      {"{\"tokenizer_class\": \"Other\", \"bos_token\": \"<s>\", \"add_bos_token\": false}", 1},
   };
   maker_model m = maker_small(false, true);
   maker_write(&m, source, "BF16", 1);
+  maker_patch(source, "tokenizer.json", "\"post_processor\": null",
+              "\"post_processor\": {\"type\": \"TemplateProcessing\", \"single\": "
+              "[{\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}, {\"Sequence\": {\"id\": "
+              "\"A\", \"type_id\": 0}}], \"special_tokens\": {\"<s>\": {\"id\": \"<s>\", "
+              "\"ids\": [1]}}}");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     gust_model *model;
     gust_error err = {0};
