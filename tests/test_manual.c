@@ -223,10 +223,25 @@ static void leave_home(void) {
   host_set_env("TERM", "xterm");
 }
 
+/* What the shell prints when it reads its script and then `probe`. */
+static void check_probe(const char *const *argv, const char *shell, const char *probe,
+                        const char *expected) {
+  run_result script = run_gust(NULL, "help", "--completion", shell, (const char *)NULL);
+  size_t bytes = script.out_bytes + strlen(probe) + 1;
+  char *input = malloc(bytes);
+  if (!input) check_fatal("no memory", shell);
+  snprintf(input, bytes, "%s%s", script.out, probe);
+  run_result result = run_program(argv, input, bytes - 1);
+  CHECK_EQ_STR(result.out, expected);
+  CHECK_EQ_INT(result.code, 0);
+  CHECK(!host_exists(check_temp_file("state/ran")));
+  run_result_clear(&result);
+  run_result_clear(&script);
+  free(input);
+}
+
 /* bash really completes with it. */
 static void test_in_bash(void) {
-  if (!has_shell("/usr/bin/bash")) return;
-  run_result script = run_gust(NULL, "help", "--completion", "bash", (const char *)NULL);
   static const char probe[] =
       "\nask() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _gust; echo \"${COMPREPLY[*]}\"; }\n"
       "ask gust ver\nask gust run --logp\nask gust run x --kv q\nask gust help ch\n"
@@ -235,20 +250,11 @@ static void test_in_bash(void) {
       "ask gust chat x --session bo\n"
       "ask gust chat x --session '$'\nask gust chat x --session ./b\nask gust chat x --session "
       "none\n";
-  size_t bytes = script.out_bytes + sizeof probe;
-  char *input = malloc(bytes);
-  if (!input) check_fatal("no memory", "bash");
-  snprintf(input, bytes, "%s%s", script.out, probe);
   const char *argv[] = {"/usr/bin/bash", NULL};
-  run_result result = run_program(argv, input, bytes - 1);
-  CHECK_EQ_STR(result.out,
-               "verify\n--logprobs\nq8\nchat\nmodels\n\n"
-               "gust a.gust\nb.txt\na.gust\nboat trip\n$(touch ran)\n./b.txt\n\n");
-  CHECK_EQ_INT(result.code, 0);
-  CHECK(!host_exists(check_temp_file("state/ran")));
-  run_result_clear(&result);
-  run_result_clear(&script);
-  free(input);
+  if (has_shell(argv[0]))
+    check_probe(argv, "bash", probe,
+                "verify\n--logprobs\nq8\nchat\nmodels\n\n"
+                "gust a.gust\nb.txt\na.gust\nboat trip\n$(touch ran)\n./b.txt\n\n");
 }
 
 /* So does zsh, at a terminal, where it says with Ctrl-T what the line has become. */
@@ -301,22 +307,11 @@ static void test_in_fish(void) {
       "'chat x --session bo' 'chat x --session ./b'\n"
       "  complete -C \"gust $line\" | string replace -r '\\t.*' '' | head -n 1\n"
       "  echo\nend\n";
-  if (!has_shell("/usr/bin/fish")) return;
-  run_result script = run_gust(NULL, "help", "--completion", "fish", (const char *)NULL);
-  size_t bytes = script.out_bytes + sizeof probe;
-  char *input = malloc(bytes);
-  if (!input) check_fatal("no memory", "fish");
-  snprintf(input, bytes, "%s%s", script.out, probe);
   const char *argv[] = {"/usr/bin/fish", "--no-config", NULL};
-  run_result result = run_program(argv, input, bytes - 1);
-  CHECK_EQ_STR(result.out,
-               "verify\n\nq8\n\nchat\n\na.gust\n\nb.txt\n\n"
-               "gust/\n\nboat trip\n\n./b.txt\n\n");
-  CHECK_EQ_INT(result.code, 0);
-  CHECK(!host_exists(check_temp_file("state/ran")));
-  run_result_clear(&result);
-  run_result_clear(&script);
-  free(input);
+  if (has_shell(argv[0]))
+    check_probe(argv, "fish", probe,
+                "verify\n\nq8\n\nchat\n\na.gust\n\nb.txt\n\n"
+                "gust/\n\nboat trip\n\n./b.txt\n\n");
 }
 
 static void test_misuse(void) {
