@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "check.h"
+#include "cli/session_journal.h"
+#include "demo_model.h"
 #include "host.h"
 #include "run_gust.h"
 
@@ -220,6 +222,58 @@ static void test_sessions(void) {
   run_result_clear(&result);
 }
 
+/* A session goes on with the template it was begun with, here one that refuses what the
+ * model's own knows, until another is given. */
+static void test_kept_template(void) {
+  const char *model = run_gust_demo("f32"), *path = check_temp_file("template.session");
+  char words[400];
+  CHECK_GUST(0, NULL, "", "Hello!\n", "chat", model, "--session", path, "--quiet", "--template",
+             "mistral-v0.1");
+  CHECK_GUST(1, "",
+             "gust chat: line 1: chat template line 1: the template refuses the conversation: "
+             "Conversation roles must alternate user/assistant/user/assistant/...\n",
+             "Who are you?\n", "chat", model, "--session", path, "--system", "Be kind.", "--quiet");
+  run_result own = run_gust("Who are you?\n", "chat", model, "--session", path, "--quiet",
+                            "--template", "own", (const char *)NULL);
+  CHECK_EQ_INT(own.code, 0);
+  CHECK(own.out_bytes > 1);
+  run_result_clear(&own);
+  run_result kept =
+      run_gust("Hello!\n", "chat", model, "--session", path, "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(kept.code, 0);
+  CHECK(kept.out_bytes > 1);
+  run_result_clear(&kept);
+
+  gust_error err = {0};
+  gust_model *opened = demo_model_open("f32");
+  session_journal *journal;
+  const session_options options = {.model_name = "demo"};
+  CHECK_EQ_INT(session_journal_open(&journal, path, opened, &options, &err), GUST_OK);
+  CHECK_EQ_STR(session_journal_setting(journal, "template"), "own");
+  CHECK_EQ_INT(session_journal_add_setting(journal, "template", "esperanto", &err), GUST_OK);
+  CHECK_EQ_INT(session_journal_commit(journal, NULL, &err), GUST_OK);
+  session_journal_close(journal);
+  gust_model_close(opened);
+  snprintf(words, sizeof words,
+           "gust chat: %s: its template 'esperanto' is not one of this gust's; give --template, "
+           "which 'gust help chat' lists\n",
+           path);
+  CHECK_GUST(1, "", words, "Hello!\n", "chat", model, "--session", path, "--quiet");
+}
+
+/* A template was chosen for a model: another one takes its own. */
+static void test_other_model(void) {
+  const char *path = check_temp_file("other.session");
+  CHECK_GUST(0, NULL, "", "Hello!\n", "chat", run_gust_demo("f32"), "--session", path, "--quiet",
+             "--template", "mistral-v0.1");
+  run_result other =
+      run_gust("Who are you?\n", "chat", run_gust_demo("q8"), "--session", path, "--other-model",
+               "--system", "Be kind.", "--quiet", (const char *)NULL);
+  CHECK_EQ_INT(other.code, 0);
+  CHECK(other.out_bytes > 1);
+  run_result_clear(&other);
+}
+
 static void test_dangling_link(void) {
   const char *link = check_temp_file("link.session"), *target = check_temp_file("nowhere.session");
   if (!host_make_link(target, link)) {
@@ -260,6 +314,8 @@ int main(void) {
   test_hostile_answer();
   test_cut_off();
   test_sessions();
+  test_kept_template();
+  test_other_model();
   test_dangling_link();
   test_signals();
   return check_finish();

@@ -48,6 +48,26 @@ static void take_settings(chat_state *chat) {
     chat->retries = (size_t)count;
 }
 
+/* The session's template counts where none was given. It was chosen for the session's model:
+ * another one takes its own. */
+static gust_status take_template(chat_state *chat, bool other_model, gust_error *err) {
+  const char *held = session_journal_setting(chat->journal, "template"), *name;
+  if (!held || chat->template_name) return GUST_OK;
+  if (other_model || !strcmp(held, TEMPLATE_OWN)) {
+    chat->template_name = TEMPLATE_OWN;
+    return GUST_OK;
+  }
+  for (size_t i = 0; (name = gust_chat_template_name(i)) != NULL; i++)
+    if (!strcmp(held, name)) {
+      chat->template_name = name;
+      return GUST_OK;
+    }
+  return command_error(err, GUST_E_UNSUPPORTED,
+                       "%s: its template '%.64s' is not one of this gust's; give --template, which "
+                       "'gust help chat' lists",
+                       session_journal_path(chat->journal), held);
+}
+
 gust_status chat_session_check(const char *name, gust_error *err) {
   char *path = NULL;
   session_file file;
@@ -72,6 +92,7 @@ gust_status chat_session_open(chat_state *chat, const char *name, bool other_mod
     status = session_journal_open(&chat->journal, path, chat->model, &options, err);
   free(path);
   if (status == GUST_OK) status = take_messages(chat, err);
+  if (status == GUST_OK) status = take_template(chat, other_model, err);
   if (status == GUST_OK) take_settings(chat);
   return status;
 }
@@ -135,6 +156,8 @@ static gust_status add_settings(chat_state *chat, gust_error *err) {
     if (chat_settings_given(chat, option))
       status = session_journal_add_setting(chat->journal, option->name,
                                            chat_settings_text(chat, option, text), err);
+  if (status == GUST_OK && chat->template_name)
+    status = session_journal_add_setting(chat->journal, "template", chat->template_name, err);
   snprintf(text, sizeof text, "%zu", chat->retries);
   if (status == GUST_OK && (chat->retries || session_journal_setting(chat->journal, "retries")))
     status = session_journal_add_setting(chat->journal, "retries", text, err);

@@ -8,8 +8,8 @@
  * folder, its format, and that no other chat holds it. */
 gust_status chat_session_check(const char *name, gust_error *err);
 
-/* Opens the session of that name, or begins it: messages, and the sampling options
- * that the command line did not give, are those of the session. */
+/* Opens the session of that name, or begins it: messages, and the template and sampling
+ * options that the command line did not give, are those of the session. */
 gust_status chat_session_open(chat_state *chat, const char *name, bool other_model,
                               gust_error *err);
 

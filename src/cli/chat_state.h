@@ -20,6 +20,7 @@ typedef struct chat_state {
   const cli_command *command;
   const char *model_path;
   gust_model *model;
+  const char *template_name; /* given, or the session's; NULL: neither */
   const char *chat_template; /* NULL: the model's own */
   const char *kv_name;
   gust_context *context;

@@ -132,20 +132,23 @@ static gust_status open_editor(chat_state *chat, gust_error *err) {
 static gust_status open_model(chat_state *chat, const chat_values *values, gust_error *err) {
   gust_status status =
       model_options_open(&chat->model, chat->command, chat->model_path, &values->model, err);
-  if (status == GUST_OK)
-    status = model_options_template(&chat->chat_template, chat->model, &values->chat_template,
-                                    chat->model_path, err);
-  if (status == GUST_OK)
-    status = chat_marks_find(&chat->marks, chat->model, chat->chat_template, err);
   if (status != GUST_OK) return status;
   chat->values = values->sampling;
   chat->sampling = model_options_sampling(chat->model, &chat->values);
   return GUST_OK;
 }
 
+static gust_status open_template(chat_state *chat, gust_error *err) {
+  gust_status status = model_options_template(&chat->chat_template, chat->model,
+                                              chat->template_name, chat->model_path, err);
+  if (status == GUST_OK)
+    status = chat_marks_find(&chat->marks, chat->model, chat->chat_template, err);
+  return status;
+}
+
 /* What can be refused comes before what takes long: a session, as far as it can be
- * looked at, before the model, all of it before the context; and its seed before the one
- * that would be drawn. */
+ * looked at, before the model, all of it before the context; and its seed and template
+ * before those that would be taken without it. */
 static gust_status open_chat(chat_state *chat, const chat_values *values, gust_error *err) {
   const chat_own *own = &values->own;
   gust_status status = own->session.given ? chat_session_check(own->session.text, err) : GUST_OK;
@@ -153,6 +156,7 @@ static gust_status open_chat(chat_state *chat, const chat_values *values, gust_e
   if (status == GUST_OK) status = open_editor(chat, err);
   if (status == GUST_OK && own->session.given)
     status = chat_session_open(chat, own->session.text, own->other_model.given, err);
+  if (status == GUST_OK) status = open_template(chat, err);
   if (status == GUST_OK)
     status = model_options_context(&chat->context, chat->command, chat->model, &values->model,
                                    (size_t)own->context.count, err);
@@ -192,6 +196,7 @@ static int chat(const cli_command *command, int argc, char **argv) {
     return command_misuse(command, "MODEL is missing; usage: gust chat %s", command->synopsis);
   chat_state state = {.command = command,
                       .model_path = operands[0],
+                      .template_name = values.chat_template.name.text,
                       .kv_name = model_options_kv_name(&values.model),
                       .quiet = values.model.quiet.given,
                       .interactive = terminal_is(stdin)};

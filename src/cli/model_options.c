@@ -105,9 +105,9 @@ const cli_option sampling_options[] = {
 const cli_option template_options[] = {
     {.name = "template",
      .kind = OPTION_CHOICE,
-     .argument = TEMPLATE_NAMES,
-     .help = "write the conversation as models of this kind do; default: the checkpoint's own chat "
-             "template",
+     .argument = TEMPLATE_OWN "|" TEMPLATE_NAMES,
+     .help = "write the conversation as models of this kind do; " TEMPLATE_OWN
+             ", the default: as the checkpoint's own chat template says",
      .place = offsetof(template_values, name)},
     {.name = NULL},
 };
@@ -175,10 +175,9 @@ gust_status model_options_look(gust_model **model, const char *path, gust_error 
   return gust_model_open(model, path, &options, err);
 }
 
-gust_status model_options_template(const char **source, const gust_model *model,
-                                   const template_values *values, const char *path,
-                                   gust_error *err) {
-  *source = values->name.given ? gust_chat_template_source(values->name.text) : NULL;
+gust_status model_options_template(const char **source, const gust_model *model, const char *name,
+                                   const char *path, gust_error *err) {
+  *source = name ? gust_chat_template_source(name) : NULL;
   if (*source || gust_model_get_info(model)->has_chat_template) return GUST_OK;
   char names[160];
   options_spell_choices(TEMPLATE_NAMES, names, sizeof names);

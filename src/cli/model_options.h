@@ -41,6 +41,7 @@ typedef struct template_values {
   option_value name;
 } template_values;
 extern const cli_option template_options[];
+#define TEMPLATE_OWN "own" /* the model's */
 
 #define CONTEXT_MAX_POSITIONS (1u << 24)
 
@@ -57,13 +58,12 @@ gust_status model_options_open(gust_model **model, const cli_command *command, c
 /* Opens a model that is only looked at: mapped, without a word. */
 gust_status model_options_look(gust_model **model, const char *path, gust_error *err);
 
-/* The source of the template that was chosen, for gust_chat_tokenize_as; NULL
- * when the model's own is to be used. Fails, with the names there are, when the
- * model of the file `path` has none of its own and none was chosen: it is never
- * guessed. */
-gust_status model_options_template(const char **source, const gust_model *model,
-                                   const template_values *values, const char *path,
-                                   gust_error *err);
+/* The source of the template called `name`, for gust_chat_tokenize_as; NULL, for NULL
+ * and TEMPLATE_OWN, when the model's own is to be used. Fails, with the names there are,
+ * when the model of the file `path` has none of its own and none was chosen: it is
+ * never guessed. */
+gust_status model_options_template(const char **source, const gust_model *model, const char *name,
+                                   const char *path, gust_error *err);
 
 /* A context of `positions` (0: the model's own limit); says so when that is more
  * than the model was trained for. */
