@@ -15,8 +15,12 @@
 #define HOSTILE_FLOAT_BITS 0u
 #endif
 
-static inline void set_hostile_float_state(void) {
+/* Returns what the processor keeps of it: valgrind's drops all but the rounding. */
+static inline uint64_t set_hostile_float_state(void) {
   gust_float_state_restore((gust_float_state){HOSTILE_FLOAT_BITS});
+  gust_float_state kept = gust_float_state_set_default();
+  gust_float_state_restore(kept);
+  return kept.bits;
 }
 
 /* Sets the default; whether `bits` were there, apart from exceptions there have been. */

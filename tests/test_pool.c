@@ -127,7 +127,7 @@ static void meet(void *arg, size_t begin, size_t end, unsigned worker) {
 
 /* Nor do they compute in the state of arithmetic of the one that started them. */
 static void workers_join(unsigned threads) {
-  set_hostile_float_state();
+  uint64_t hostile = set_hostile_float_state();
   gust_pool *pool = gust_pool_create(threads);
   if (!CHECK(pool != NULL)) return;
   for (int i = 0; i < 20; i++) {
@@ -137,7 +137,7 @@ static void workers_join(unsigned threads) {
     CHECK_EQ_INT(atomic_load(&m.hostile), 0);
     wait_ns(i % 2 ? 200000 : 0);
   }
-  CHECK(end_hostile_float_state());
+  CHECK(hostile != GUST_FLOAT_DEFAULT && end_float_state(hostile));
   gust_pool_destroy(pool);
 }
 
