@@ -11,6 +11,7 @@
 #include "checksum.h"
 #include "convert.h"
 #include "demo_model.h"
+#include "file_writer.h"
 #include "format.h"
 #include "host.h"
 #include "json_result.h"
@@ -367,6 +368,36 @@ static void against_source(void) {
   run_result_clear(&a);
 }
 
+/* The source is being unpacked, to measure against. */
+static bool is_source_begun(void *user) {
+  (void)user;
+  return host_exists(check_temp_file("killed.gust.source.tmp" FILE_WRITER_SUFFIX)) ||
+         host_exists(check_temp_file("killed.gust.source.tmp"));
+}
+
+/* What a measurement that was killed has left is no hindrance, and does not stay. */
+static void against_source_again(void) {
+  const char *text = check_data("heldout.txt"), *target = check_temp_file("killed.gust");
+  const char *argv[] = {run_gust_binary(),  "convert", check_demo(), "-o",        target,
+                        "--against-source", text,      "--quiet",    "--threads", "1",
+                        "--against-chunks", "2",       NULL};
+  run_result killed = run_program_when(argv, is_source_begun, NULL, RUN_KILL);
+  CHECK_EQ_INT(killed.code, 128 + RUN_KILL);
+  CHECK_EQ_STR(killed.err, "");
+  run_result_clear(&killed);
+  CHECK(is_source_begun(NULL) && !host_exists(target));
+  check_write_file(check_temp_file("killed.gust.source.tmp"), "of an earlier one", 17);
+  CHECK_GUST(0, NULL, "", NULL, "convert", check_demo(), "-o", target, "--against-source", text,
+             "--against-chunks", "2", "--quiet");
+  CHECK(!is_source_begun(NULL));
+  size_t bytes, other_bytes;
+  char *data = check_read_file(target, &bytes);
+  char *other = check_read_file(check_temp_file("measured.gust"), &other_bytes);
+  CHECK(bytes == other_bytes && memcmp(data, other, bytes) == 0);
+  free(data);
+  free(other);
+}
+
 /* What would fail after the conversion is refused before it; nothing is left. */
 static void against_refusals(void) {
   const char *brief = check_temp_file("brief.txt"), *target = check_temp_file("refused.gust");
@@ -611,6 +642,7 @@ int main(void) {
   verify_fails("f32", "model.layers.1.self_attn.v_proj.weight");
   verify_without();
   against_source();
+  against_source_again();
   against_refusals();
   hold_out();
   full_disk();
