@@ -82,7 +82,7 @@ static gust_status add_all(map_builder *b) {
 
 /* --- surplus tensors --------------------------------------------------------------- */
 
-bool tensor_name_ends(const char *name, const char *end) {
+static bool name_ends(const char *name, const char *end) {
   size_t a = strlen(name), b = strlen(end);
   return a >= b && strcmp(name + a - b, end) == 0;
 }
@@ -90,7 +90,7 @@ bool tensor_name_ends(const char *name, const char *end) {
 /* What the file does without: rotary_emb.inv_freq of old exports, which
  * rope_theta says already, and a head that is the embedding. */
 static bool may_be_left_out(const map_builder *b, const char *name) {
-  return tensor_name_ends(name, ".rotary_emb.inv_freq") ||
+  return name_ends(name, ".rotary_emb.inv_freq") ||
          (b->header->config.tied_head && strcmp(name, HEAD_NAME) == 0);
 }
 

@@ -31,6 +31,4 @@ gust_status tensor_map_build(tensor_map *map, gust_header *header, const checkpo
                              gust_error *err);
 void tensor_map_clear(tensor_map *map);
 
-bool tensor_name_ends(const char *name, const char *end);
-
 #endif

@@ -5,20 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor_map.h"
-
-/* The embedding and the head touch every token, and errors of v go into the
- * residual stream unmixed: in a q4 file these matrices are q8. */
-static bool is_precise(const char *name) {
-  return strcmp(name, EMBEDDING_NAME) == 0 || strcmp(name, HEAD_NAME) == 0 ||
-         tensor_name_ends(name, ".self_attn.v_proj.weight");
-}
-
 void tensor_types_assign(gust_header *header, gust_type matrix_type) {
   for (size_t i = 0; i < header->tensor_count; i++) {
-    gust_tensor *t = &header->tensors[i];
-    bool precise = matrix_type == GUST_TYPE_Q4 && is_precise(t->name);
-    t->type = t->rank == 1 ? GUST_TYPE_F32 : precise ? GUST_TYPE_Q8 : matrix_type;
+    gust_tensor_spec spec = gust_config_tensor(&header->config, i);
+    header->tensors[i].type = gust_tensor_usual_type(&spec, matrix_type);
   }
 }
 

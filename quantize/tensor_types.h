@@ -4,9 +4,8 @@
 
 #include "format.h"
 
-/* Sets the type of every tensor in header->tensors (names and ranks are there):
- * vectors f32, matrices `matrix_type`, but q8 instead of q4 for the embedding,
- * the head and every attention's v. */
+/* Sets the type of every tensor in header->tensors, which are those of header->config in
+ * their order: gust_tensor_usual_type(), for matrices of `matrix_type`. */
 void tensor_types_assign(gust_header *header, gust_type matrix_type);
 
 /* Rules "PATTERN=TYPE", of which the last that matches a name decides. In a pattern

@@ -171,6 +171,15 @@ bool gust_config_find_tensor(const gust_config *c, const char *name, gust_tensor
   return false;
 }
 
+/* The embedding and the head touch every token, and errors of v go into the residual
+ * stream unmixed: in a q4 file these matrices are q8. */
+gust_type gust_tensor_usual_type(const gust_tensor_spec *spec, gust_type matrix_type) {
+  if (spec->rank == 1) return GUST_TYPE_F32;
+  bool precise = spec->role == GUST_ROLE_EMBEDDING || spec->role == GUST_ROLE_V ||
+                 spec->role == GUST_ROLE_HEAD;
+  return precise && matrix_type == GUST_TYPE_Q4 ? GUST_TYPE_Q8 : matrix_type;
+}
+
 /* --- tensors ----------------------------------------------------------------- */
 
 static uint64_t round_up64(uint64_t n, uint64_t multiple) {

@@ -142,6 +142,9 @@ size_t gust_config_tensor_count(const gust_config *config);
 gust_tensor_spec gust_config_tensor(const gust_config *config, size_t index);
 bool gust_config_find_tensor(const gust_config *config, const char *name, gust_tensor_spec *spec);
 
+/* What a file whose matrices are of a type stores this tensor as, unless told otherwise. */
+gust_type gust_tensor_usual_type(const gust_tensor_spec *spec, gust_type matrix_type);
+
 /* Bytes of a tensor in the file; false when the shape is 0 or too large.
  * Rank 2: rows padded to 16, columns to 128, in panels, then row codes where the
  * type has them (kernels/panel.h); rank 1: f32, length padded to 128. */

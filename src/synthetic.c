@@ -107,14 +107,7 @@ static gust_status create_tokenizer(gust_model *model, const char *where, gust_e
                                err);
 }
 
-/* --- the tensor table: types as the converter chooses them -------------------------- */
-
-static gust_type type_for(const gust_tensor_spec *spec, gust_type matrix_type) {
-  if (spec->rank == 1) return GUST_TYPE_F32;
-  bool precise = spec->role == GUST_ROLE_EMBEDDING || spec->role == GUST_ROLE_V ||
-                 spec->role == GUST_ROLE_HEAD;
-  return precise && matrix_type == GUST_TYPE_Q4 ? GUST_TYPE_Q8 : matrix_type;
-}
+/* --- the tensor table ------------------------------------------------------------------ */
 
 static gust_status add_tensor(gust_header *header, const gust_tensor_spec *spec, gust_type type,
                               gust_error *err) {
@@ -124,7 +117,7 @@ static gust_status add_tensor(gust_header *header, const gust_tensor_spec *spec,
   memcpy(copy, spec->name, bytes);
   header->tensors[header->tensor_count++] =
       (gust_tensor){.name = copy,
-                    .type = type_for(spec, type),
+                    .type = gust_tensor_usual_type(spec, type),
                     .rank = spec->rank,
                     .shape = {spec->shape[0], spec->shape[1]}};
   return GUST_OK;
