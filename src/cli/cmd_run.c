@@ -100,7 +100,8 @@ static void drop_line_end(const char *text, size_t *bytes) {
 static gust_status ask(run_state *run, const run_values *values, const char *path,
                        gust_error *err) {
   const char *source;
-  gust_status status = model_options_template(&source, run->model, values->template.name.text, path, err);
+  gust_status status =
+      model_options_template(&source, run->model, values->template.name.text, path, err);
   if (status != GUST_OK) return status;
   const char *system = values->own.system.given ? values->own.system.text : "";
   const gust_message messages[] = {{"system", system, strlen(system)},
