@@ -23,8 +23,8 @@
     defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__)
 #error "compile without -Ofast, -ffast-math and parts of it: they change bits (docs/NUMERICS.md)"
 #endif
-_Static_assert(FLT_EVAL_METHOD == 0,
-               "a float has to be computed as a float; on 32-bit x86 add -msse2 -mfpmath=sse");
+_Static_assert(sizeof(size_t) == 8, "a model's parts are larger than 32 bits count");
+_Static_assert(FLT_EVAL_METHOD == 0, "a float has to be computed as a float");
 
 /* For functions that are to become part of their callers, whose arguments are
  * then constants. */

@@ -1,7 +1,7 @@
 # Builds gust, runs its tests and counts results, for the modes of scripts/test.sh, which
 # reads this with `.`. To be set there: root, CC, MESON, werror, chosen (tests named on the
 # command line), only (those to run now; empty: all), left_out (tests of which all others
-# run when `only` is empty).
+# run when `only` is empty), targets (those to build; empty: all).
 #
 #   build_in NAME "MESON SETUP OPTIONS" [TARGET]...
 #   run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
@@ -115,7 +115,8 @@ build_in() {
 
 # run_tests NAME "MESON SETUP OPTIONS" [MESON TEST OPTION]...
 run_tests() {
-  build_in "$1" "$2" || return
+  # shellcheck disable=SC2086 # targets and tests are words
+  build_in "$1" "$2" $targets || return
   shift 2
   grep -i -A4 'warning:' "$root/build-test.log"
   rm -f "$root/build-test.log" "$build"/meson-logs/testlog*.json

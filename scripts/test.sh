@@ -10,6 +10,7 @@
 #   --sanitize   suite fast with AddressSanitizer and UndefinedBehaviorSanitizer
 #   --tsan       the tests of threads with ThreadSanitizer
 #   --valgrind   tests of memory handling under valgrind
+#   --fuzz       the fuzz targets with libFuzzer and sanitizers, over their corpora
 #   --arm        built for 64-bit Arm, under qemu: the suite but for what takes minutes there
 #   --musl       the suite but for failing allocations, linked statically with musl
 #   --windows    built for 64-bit Windows, under wine: the suite but for what Windows lacks
@@ -68,7 +69,7 @@ fi
 
 # In the order in which --all goes through them: what is soon known comes first. (A line
 # break would hide the words beside it from the search below.)
-all_modes="format lint plain clang sanitize tsan valgrind arm musl macos windows same-logits"
+all_modes="format lint plain clang sanitize tsan valgrind fuzz arm musl macos windows same-logits"
 all_modes="$all_modes coverage dist debian"
 modes=
 werror=false
@@ -141,6 +142,7 @@ check_package() {
 run_mode() {
   only=$chosen
   left_out=
+  targets=
   case "$1" in
     plain)
       need_command pkg-config pkg-config
@@ -171,6 +173,13 @@ run_mode() {
       run_tests valgrind "-Dbuildtype=debugoptimized" --timeout-multiplier 20 \
         --wrapper "valgrind --quiet --error-exitcode=99 --leak-check=full \
           --child-silent-after-fork=yes"
+      ;;
+    fuzz)
+      need_command clang clang
+      only=${chosen:-$fuzz_tests}
+      targets=$(echo "$fuzz_tests" | sed 's,fuzz-,tests/fuzz_,g')
+      with_compiler clang run_tests fuzz "-Dfuzzing_engine=libfuzzer -Doptimization=0 -Db_lundef=false \
+        -Db_sanitize=address,undefined"
       ;;
     arm)
       need_arm_tools
