@@ -162,7 +162,7 @@ for kind in $KINDS; do
     if [ "$kind" = static ]; then grep -e -Bstatic; else grep -v -e -Bstatic; fi)
   [ -n "$line" ] || fail "docs/INSTALL.md: no line that links with the $kind library"
   (
-    cc() { ${CC:-cc} "$@"; }
+    cc() { command ${CC:-cc} "$@"; }
     cd "$work/consumer"
     eval "$line" # not quoted there: it is what a user types
     LD_LIBRARY_PATH="$top/$LIBDIR" ./example "$demo/demo-q4.gust" 'Who are you?'
